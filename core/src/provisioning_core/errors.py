@@ -1,0 +1,62 @@
+"""What goes wrong, by whose fault it is.
+
+ProvisioningError            base; `code` is stable, `hint` is the next thing to do, `exit_code` is the CLI's
+├── UsageError               the caller's: bad definition, bad argument; nothing was sent         exit 2
+├── NotFoundError            what was named is not there                                          exit 3
+├── AuthError                token missing or refused                                             exit 4
+├── ConflictError            the wish does not fit the state that it met                          exit 5
+├── UnreachableError         no orchestrator answers                                              exit 6
+└── ProviderError            the cloud's: `retryable` says whether the same call may be made again  exit 1
+"""
+
+from __future__ import annotations
+
+
+class ProvisioningError(Exception):
+    exit_code = 1
+
+    def __init__(self, message: str, *, code: str = "error", hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.hint = hint
+
+
+class UsageError(ProvisioningError):
+    exit_code = 2
+
+
+class NotFoundError(ProvisioningError):
+    exit_code = 3
+
+
+class AuthError(ProvisioningError):
+    exit_code = 4
+
+
+class ConflictError(ProvisioningError):
+    exit_code = 5
+
+
+class UnreachableError(ProvisioningError):
+    exit_code = 6
+
+
+class ProviderError(ProvisioningError):
+    """A provider refused or failed.
+
+    retryable: the same call may be made again. retry_after_s: not before that, where the cloud said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "provider_error",
+        hint: str | None = None,
+        retryable: bool = True,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,91 @@
+"""A provider talks to one cloud: the protocol that every plugin implements, and how plugins are found.
+
+All five verbs are idempotent, whatever is killed in between. `create_*` finds by intent, then by key, then creates: a
+second call with the same key returns the first one's resource with `created=False`, also when both run at once.
+`provisioning_core.testing.provider_suite` is the conformance suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from .errors import UsageError
+
+Kind = Literal["server", "network"]
+ServerState = Literal["creating", "started", "stopped", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be made. key: which thing; intent: which wish (a UUID); name: what people call it.
+
+    spec: the resolved definition of the resource: plain data, as the infra's file gave it.
+    labels: put on the resource; `key` and `intent` are always labels too.
+    """
+
+    kind: Kind
+    key: str
+    intent: str
+    infra: str
+    name: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What exists. id: the provider's own, unique for ever. attributes: plain data.
+
+    A server's attributes: `address` (its own), `zone`, `plan`, and `ssh`: {"host", "port", "user", "identity_file",
+    "known_hosts_file"}, all that is needed to connect.
+    """
+
+    kind: Kind
+    id: str
+    key: str
+    intent: str
+    infra: str
+    name: str
+    state: ServerState
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    resource: Resource
+    created: bool
+
+
+class Provider(Protocol):
+    name: str
+
+    def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
+        """Return when the resource can be used (a server: when SSH answers).
+
+        announce: called as soon as the resource has an id, before waiting for it. Raises ProviderError.
+        """
+
+    def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Resource | None: ...
+
+    def get(self, kind: Kind, id: str) -> Resource | None: ...
+
+    def list(self, kind: Kind, *, infra: str | None = None) -> list[Resource]:
+        """Ours only, sorted by key."""
+
+    def delete(self, kind: Kind, id: str) -> bool:
+        """True where it existed. Returns when it is gone; a missing one is no error. Raises ProviderError."""
+
+
+def load_provider(name: str, workspace: Path) -> Provider:
+    """The provider plugin of that name, from the entry points `provisioning.providers`, made for this workspace."""
+    found = {entry.name: entry for entry in entry_points(group="provisioning.providers")}
+    if name not in found:
+        raise UsageError(
+            f"no provider named {name!r}", code="unknown_provider", hint=f"installed: {', '.join(sorted(found))}"
+        )
+    provider: Provider = found[name].load()(workspace)
+    return provider
