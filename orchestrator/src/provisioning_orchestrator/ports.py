@@ -21,6 +21,10 @@ class OrchestratorError(Exception):
     OrchestratorError
     ├── Conflict            another writer was first: rebuild and look again
     ├── StoreFailed         the disk or the database failed: stop, never retry a sync
+    │   ├── StoreFull       no room on the disk: nothing was written, the store goes on
+    │   └── StoreCorrupt    the database is damaged
+    ├── UnreadableRecord    one workflow's rows make no sense: quarantine it
+    ├── BadCursor           the caller's cursor is none of ours (a ValueError too)
     ├── StartRefused        nothing was started and nothing will be: try again later
     ├── UnknownOperation    the caller named an operation that is not there
     ├── AmbiguousOperation  the library holds it twice
@@ -35,6 +39,22 @@ class Conflict(OrchestratorError):
 
 
 class StoreFailed(OrchestratorError):
+    pass
+
+
+class StoreFull(StoreFailed):
+    pass
+
+
+class StoreCorrupt(StoreFailed):
+    pass
+
+
+class UnreadableRecord(OrchestratorError):
+    pass
+
+
+class BadCursor(OrchestratorError, ValueError):
     pass
 
 
@@ -264,7 +284,7 @@ class Store(Protocol):
         """Commit the changes if the workflow still is at that sequence, else Conflict. Raises StoreFailed."""
 
     async def load(self, workflow: str) -> Snapshot:
-        """The rows of one workflow. Raises NotFound."""
+        """The rows of one workflow. Raises NotFound, UnreadableRecord."""
 
     async def unfinished(self) -> list[str]:
         """Ids of workflows that have not ended, oldest first (and quarantined ones left out)."""
