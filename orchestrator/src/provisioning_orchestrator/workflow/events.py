@@ -1,6 +1,6 @@
 """Facts that a machine is told, in the past tense. The counterpart to facts are commands (commands.py).
 
-Times are µs UTC; `fraction` is a random number drawn by who tells the fact (0.0 ≤ x < 1.0), so that the machine needs none.
+Times are µs UTC. `fraction` is drawn at random by who tells the fact (0.0 ≤ x < 1.0), so that the machine draws none.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What the end of an attempt means: exit, signal, result file → succeeded, failed or cancelled.
 
-The rules are data in contract/examples/outcomes.json, which the core's direct mode obeys too:
-a signal or an exit code other than 0 is a failure (the result file's `error` says whether to try again and when); exit 0
-without a file is success; with `error`, failure; with `partial`, flagged success; with an unreadable or oversized file, the
-permanent failure `bad_result`.
+The rules are data in contract/examples/outcomes.json, which the core's direct mode obeys too. A signal or an exit code
+other than 0 is a failure (the result file's `error` says whether to try again and when). Exit 0 without a file is success;
+with `error`, failure; with `partial`, flagged success; with an unreadable or oversized file, the permanent failure
+`bad_result`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RESOURCES_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """error is None: succeeded (or cancelled). result: the result value as JSON. tasks: the raw expansion, unchecked."""
+    """error is None: succeeded (or cancelled). result: the value as JSON. tasks: the raw expansion, unchecked."""
 
     error: TaskError | None = None
     cancelled: bool = False

@@ -48,7 +48,8 @@ class AttemptStatus(StrEnum):
 class TaskError:
     """Why a task or attempt failed.
 
-    code: snake_case and stable: `exit_code`, `signal`, `timeout`, `bad_result`, `bad_expansion`, or the operation's own.
+    code: snake_case and stable: `exit_code`, `signal`, `timeout`, `bad_result`, `bad_expansion`, `not_runnable`, or the
+    operation's own.
     """
 
     code: str

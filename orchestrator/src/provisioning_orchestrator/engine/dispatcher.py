@@ -1,0 +1,103 @@
+"""Carries out what has been committed: starts and cancels attempts, in the order of the wishes, and passes facts back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from ..crash import crash_point
+from ..ports import (
+    Alive,
+    AttemptEnded,
+    AttemptId,
+    AttemptSpec,
+    Dispatch,
+    Exited,
+    Fact,
+    NeverStarted,
+    OrchestratorError,
+    StartRefused,
+    Store,
+    StoreFailed,
+)
+from .input import input_line, task_intent
+
+log = logging.getLogger(__name__)
+
+_NOTHING = ("", 0.0)
+
+
+class Dispatcher:
+    """tell(fact) must return at once. One at a time: a start is short, and its order is worth more than overlap."""
+
+    def __init__(self, store: Store, dispatch: Dispatch, tell: Callable[[Fact], None], grace_s: float) -> None:
+        self._store = store
+        self._dispatch = dispatch
+        self._tell = tell
+        self._grace_s = grace_s
+        self._wishes: deque[tuple[str, AttemptId, tuple[str, float]]] = deque()
+        self._wake = asyncio.Event()
+        self.fence = 0
+
+    def start(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> None:
+        self._wishes.append(("start", id, (workflow_intent, timeout_s)))
+        self._wake.set()
+
+    def cancel(self, id: AttemptId) -> None:
+        self._wishes.append(("cancel", id, _NOTHING))
+        self._wake.set()
+
+    def settled(self, id: AttemptId) -> None:
+        self._wishes.append(("settled", id, _NOTHING))
+        self._wake.set()
+
+    async def carry_out(self) -> None:
+        """Work off the wishes, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._wishes:
+                what, id, more = self._wishes.popleft()
+                if what == "start":
+                    await self._start(id, *more)
+                elif what == "cancel":
+                    await self._dispatch.cancel(id, self._grace_s)
+                else:
+                    await self._dispatch.settled([id])
+
+    async def pass_facts(self) -> None:
+        """Hand on the facts of the dispatch, for ever."""
+        async for fact in self._dispatch.facts():
+            self._tell(fact)
+
+    async def _start(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> None:
+        crash_point("before-start")
+        try:
+            await self._dispatch.start(self._spec(id, workflow_intent, timeout_s))
+        except StartRefused as refusal:
+            self._tell(AttemptEnded(id, NeverStarted(str(refusal))))
+        except StoreFailed:
+            raise
+        except OrchestratorError as error:  # the operation is gone, or is there twice: a person must act
+            self._tell(AttemptEnded(id, Exited(refused=str(error))))
+        except Exception:
+            # Whether it started can't be known from here: the files of the attempt say it.
+            log.exception("starting %s failed unexpectedly; asking what became of it", id)
+            verdict = (await self._dispatch.reconcile([id]))[id]
+            if not isinstance(verdict, Alive):
+                self._tell(AttemptEnded(id, verdict))
+        crash_point("after-start")
+
+    def _spec(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> AttemptSpec:
+        task = self._store.task_input(id.workflow, id.task)
+        intent = task_intent(workflow_intent, task.task_id)
+        return AttemptSpec(
+            id=id,
+            operation=task.operation,
+            input=input_line(id.workflow, intent, id.number, task),
+            timeout_s=timeout_s,
+            grace_s=self._grace_s,
+            fence=self.fence,
+        )

@@ -1,0 +1,306 @@
+"""The engine in this process: one driver per living workflow, one admission over all of them.
+
+    API ──submit──► store ──► driver ─┐            ┌─► dispatcher ──► runner
+    runner ──facts──► driver ─────────┴► one commit┘   (only after the commit)
+
+Everything that it holds in memory follows from the store's rows: `start` derives it again after any crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from ..ports import (
+    AttemptId,
+    Chance,
+    Clock,
+    Conflict,
+    Dispatch,
+    Fact,
+    Idempotency,
+    Library,
+    NotFound,
+    NotPossibleNow,
+    Observer,
+    Store,
+    StoreFailed,
+    StoreFull,
+)
+from ..workflow import commands, events
+from ..workflow.admission import Admission
+from ..workflow.birth import fresh, new_rows, rebuilt
+from ..workflow.machine import Machine
+from ..workflow.records import TASK_ENDED, Changes, TaskStatus
+from ..workflow.spec import TaskSpec
+from .actor import Actor, ended_attempts
+from .dispatcher import Dispatcher
+from .reading import is_large, read_fact
+from .recovery import recover
+from .spread import spread
+from .timers import Timers
+
+log = logging.getLogger(__name__)
+
+STOP_S = 3.0
+FULL_RETRY_S = 1.0
+T = TypeVar("T")
+Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+async def inline(work: Callable[[], T]) -> T:
+    return work()
+
+
+class EmbeddedEngine:
+    """offload: runs heavy pure work beside the loop (the daemon: in a thread).
+
+    on_failure: told once, when the store failed and nothing may be decided any more: the process should end.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        dispatch: Dispatch,
+        library: Library,
+        clock: Clock,
+        chance: Chance,
+        observers: Sequence[Observer] = (),
+        slots: int = 10,
+        grace_s: float = 10.0,
+        on_failure: Callable[[Exception], None] = lambda _: None,
+        offload: Offload = inline,
+    ) -> None:
+        self._store = store
+        self._dispatch = dispatch
+        self._library = library
+        self._clock = clock
+        self._chance = chance
+        self._observers = tuple(observers)
+        self._on_failure = on_failure
+        self._offload = offload
+        self.admission = Admission(slots)
+        self._actors: dict[str, Actor] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers = Timers(clock, self._delay_ended)
+        self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s)
+        self._failed = False
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up every workflow that has not ended; returns when each of them is scheduled again."""
+        self._dispatcher.fence = await self._store.reign()
+        self._spawn(self._guard(self._dispatcher.pass_facts()))
+        await recover(self, self._store, self._dispatch)
+        self._spawn(self._guard(self._dispatcher.carry_out()))
+
+    async def stop(self) -> None:
+        """Stop deciding and starting. Running attempts live on; what is not committed is derived again at the start."""
+        for actor in self._actors.values():
+            actor.stop()
+        self._timers.close()
+        drivers = [task for task in self._tasks if task.get_name().startswith("wf_")]
+        if drivers:
+            await asyncio.wait(drivers, timeout=STOP_S)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- what the API calls ------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, name: str, tasks: Sequence[TaskSpec], idempotency: Idempotency | None = None
+    ) -> tuple[str, bool]:
+        id, intent, at = self._chance.workflow_id(), self._chance.intent(), self._clock.now()
+        row, rows, event = await spread(new_rows(id, name, intent, at, tasks))
+        stored = await self._store.submit(row, rows, [event], idempotency)
+        if stored != id:
+            return stored, True
+        for observer in self._observers:
+            observer.committed(id, [event])
+        machine, wishes = await spread(fresh(row, rows))
+        self.take_up(self.register(id, machine), wishes)
+        self.grant()
+        return id, False
+
+    async def cancel(self, workflow: str) -> None:
+        actor = self._actors.get(workflow)
+        if actor is not None:
+            await self._decided(actor.ask(events.CancelRequested(self._clock.now())), workflow)
+            return
+        row = (await self._store.load(workflow)).workflow
+        if row.ended_at is None:
+            raise NotPossibleNow(f"{workflow} is not scheduled at the moment; try again, or look at its `quarantined`")
+        raise NotPossibleNow(f"{workflow} has ended already: {row.status.value}")
+
+    async def resolve(self, workflow: str, task: str, as_: events.Resolution) -> None:
+        actor = self._actors.get(workflow)
+        if actor is not None:
+            seq = _unknown_task(actor.machine, task)
+            await self._decided(actor.ask(events.TaskResolved(seq, self._clock.now(), as_)), workflow)
+            return
+        # The workflow was cancelled with this task unknown: what a person finds out later is still kept.
+        machine, _ = await spread(rebuilt(await self._store.load(workflow)))
+        seq = _unknown_task(machine, task)
+        if as_ == "retry":
+            raise NotPossibleNow(f"{workflow} has ended: {task!r} can be resolved as succeeded or failed only")
+        machine.apply(events.TaskResolved(seq, self._clock.now(), as_))
+        expected, changes = machine.state.take()
+        await self.commit(workflow, expected, changes)
+        self._observe(workflow, changes)
+
+    # --- what drivers need (see actor.Surroundings) ------------------------------------------------------------------
+
+    async def read(self, fact: Fact) -> events.Event:
+        at, fraction = self._clock.now(), self._chance.fraction()
+        if is_large(fact):
+            read: events.Event = await self._offload(lambda: read_fact(fact, self._library, at, fraction))
+            return read
+        return read_fact(fact, self._library, at, fraction)
+
+    def admit(self, workflow: str, command: commands.Command) -> None:
+        if isinstance(command, commands.RequestSlot):
+            self.admission.request(workflow, command.seq)
+        elif isinstance(command, commands.ReleaseSlot):
+            self.admission.release(workflow, command.seq)
+        else:
+            self.admission.withdraw(workflow)
+        self.grant()
+
+    async def commit(self, workflow: str, expected: int, changes: Changes) -> None:
+        while True:
+            try:
+                await self._store.append(workflow, expected, changes)
+                return
+            except StoreFull as error:
+                # Rolled back whole: nothing is half-written, and the machine's decision stays valid. Running attempts
+                # keep their room for the outcome, so waiting loses nothing.
+                log.error("no room to commit %s: %s; trying again in %s s", workflow, error, FULL_RETRY_S)
+                await self._pause(FULL_RETRY_S)
+
+    def carry_out(self, actor: Actor, command: commands.Command) -> None:
+        if isinstance(command, commands.StartAttempt):
+            id = AttemptId(actor.id, command.seq, command.number)
+            row = actor.machine.state.row
+            self._dispatcher.start(id, row.intent, actor.machine.state.task(command.seq).row.timeout_s)
+        elif isinstance(command, commands.CancelAttempt):
+            self._dispatcher.cancel(AttemptId(actor.id, command.seq, command.number))
+        elif isinstance(command, commands.SetTimer):
+            self._timers.set(actor.id, command.seq, command.due_at)
+        elif isinstance(command, commands.ContinueLater):
+            actor.tell(events.SliceDue(self._clock.now()))
+
+    def committed(self, actor: Actor, changes: Changes) -> None:
+        for seq, number in ended_attempts(changes):
+            self._dispatcher.settled(AttemptId(actor.id, seq, number))
+        self._observe(actor.id, changes)
+
+    # --- the pieces --------------------------------------------------------------------------------------------------
+
+    def register(self, id: str, machine: Machine) -> Actor:
+        """Make its driver, which takes facts in from now on; it decides nothing before take_up."""
+        actor = self._actors[id] = Actor(id, machine, self)
+        return actor
+
+    def take_up(self, actor: Actor, wishes: Sequence[commands.Command]) -> None:
+        """Drive this workflow, beginning with the wishes that its birth left."""
+        for wish in wishes:
+            if isinstance(wish, commands.RequestSlot):
+                self.admission.request(actor.id, wish.seq)
+            elif isinstance(wish, commands.WithdrawRequests):
+                self.admission.withdraw(actor.id)
+            else:
+                self.carry_out(actor, wish)
+        if actor.machine.slices_pending or actor.machine.state.dirty:
+            actor.tell(events.SliceDue(self._clock.now()))
+        self._spawn(self._drive(actor), name=actor.id)
+
+    def grant(self) -> None:
+        """Give free slots to who asked first."""
+        for workflow, seq in self.admission.grants():
+            self._actors[workflow].tell(events.SlotGranted(seq, self._clock.now()))
+
+    async def quarantine(self, workflow: str, reason: str) -> None:
+        log.error("%s is set aside: %s", workflow, reason)
+        self._drop(workflow)
+        await self._store.quarantine(workflow, reason)
+
+    async def _drive(self, actor: Actor) -> None:
+        try:
+            await actor.drive()
+        except (StoreFailed, Conflict) as error:
+            # A conflict means that another daemon writes here. Memory can't be trusted any more; the rows can.
+            self._fail(error)
+            return
+        except Exception as error:  # a bug, or a record that can't be: this workflow only
+            log.exception("%s met a fact that it can't place", actor.id)
+            await self.quarantine(actor.id, f"{type(error).__name__}: {error}")
+            return
+        self._drop(actor.id)
+
+    def _drop(self, workflow: str) -> None:
+        self._actors.pop(workflow, None)
+        self._timers.forget(workflow)
+        self.admission.forget(workflow)
+        self.grant()
+
+    def _fact(self, fact: Fact) -> None:
+        actor = self._actors.get(fact.id.workflow)
+        if actor is None:
+            self._dispatcher.settled(fact.id)
+        else:
+            actor.tell(fact)
+
+    def _delay_ended(self, workflow: str, seq: int, at: int) -> None:
+        actor = self._actors.get(workflow)
+        if actor is not None:
+            actor.tell(events.DelayEnded(seq, at))
+
+    def _observe(self, workflow: str, changes: Changes) -> None:
+        if changes.events:
+            for observer in self._observers:
+                observer.committed(workflow, changes.events)
+
+    async def _decided(self, answer: asyncio.Future[None], workflow: str) -> None:
+        try:
+            await answer
+        except asyncio.CancelledError:
+            if answer.cancelled():
+                raise NotPossibleNow(f"{workflow} ended in the meantime") from None
+            raise
+
+    async def _pause(self, seconds: float) -> None:
+        woken = asyncio.Event()
+        self._clock.call_later(seconds, woken.set)
+        await woken.wait()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            log.exception("a part of the engine ended unexpectedly")
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            self._on_failure(error)
+
+
+def _unknown_task(machine: Machine, id: str) -> int:
+    for task in machine.state.all_tasks():
+        if task.row.id == id:
+            if task.status is TaskStatus.UNKNOWN:
+                return task.row.seq
+            ended = " (it has ended)" if task.status in TASK_ENDED else ""
+            raise NotPossibleNow(f"task {id!r} is {task.status.value}{ended}; only an unknown one can be resolved")
+    raise NotFound(f"no task {id!r} in {machine.state.row.id}")

@@ -1,0 +1,68 @@
+"""After a start: what became of everything that an earlier daemon had begun.
+
+Rows first, then the attempts that they call running, then the wishes that nobody carried out. Slots of attempts that are
+still alive are held before anything new is granted, and a fact that comes in the meantime waits in its driver's inbox. A crash anywhere in here changes nothing: it is derived again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ..crash import crash_point
+from ..ports import Alive, AttemptEnded, AttemptId, Conflict, Dispatch, OrchestratorError, Store, StoreFailed
+from ..workflow.birth import rebuilt
+from ..workflow.commands import Command
+from .actor import Actor
+from .spread import spread
+
+if TYPE_CHECKING:
+    from .embedded import EmbeddedEngine
+
+log = logging.getLogger(__name__)
+
+RECONCILE_SLICE = 500
+
+
+async def recover(engine: EmbeddedEngine, store: Store, dispatch: Dispatch) -> None:
+    found = await _rebuild_all(engine, store)
+    running = [
+        AttemptId(actor.id, attempt.seq, attempt.number)
+        for actor, _ in found
+        for attempt in actor.machine.state.running.values()
+    ]
+    ended: dict[str, list[AttemptEnded]] = {}
+    alive = 0
+    for start in range(0, len(running), RECONCILE_SLICE):
+        crash_point("mid-recovery")
+        verdicts = await dispatch.reconcile(running[start : start + RECONCILE_SLICE])
+        for id, verdict in verdicts.items():
+            if isinstance(verdict, Alive):
+                engine.admission.hold(id.workflow, id.task)
+                alive += 1
+            else:
+                ended.setdefault(id.workflow, []).append(AttemptEnded(id, verdict))
+    for actor, wishes in found:
+        for fact in ended.get(actor.id, ()):
+            actor.tell(fact)
+        engine.take_up(actor, wishes)
+    engine.grant()
+    if found:
+        log.info(
+            "recovered %d workflows: %d attempts alive, %d ended meanwhile", len(found), alive, len(running) - alive
+        )
+
+
+async def _rebuild_all(engine: EmbeddedEngine, store: Store) -> list[tuple[Actor, list[Command]]]:
+    found = []
+    for workflow in await store.unfinished():
+        try:
+            machine, wishes = await spread(rebuilt(await store.load(workflow)))
+        except (StoreFailed, Conflict):
+            raise
+        except (OrchestratorError, AssertionError, ValueError, KeyError, TypeError) as error:
+            # A record that can't be read must never keep the daemon from starting.
+            await engine.quarantine(workflow, f"it can't be read: {error}")
+            continue
+        found.append((engine.register(workflow, machine), wishes))
+    return found
