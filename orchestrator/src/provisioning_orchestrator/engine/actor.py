@@ -1,7 +1,7 @@
 """One workflow's driver: takes facts out of its inbox, has the machine decide, commits, and only then acts.
 
-What arrives while a commit is in flight goes into the next one. Work is bounded: a batch takes at most BATCH_FACTS facts
-or about BATCH_ROWS rows, and between two batches the others have their turn.
+What arrives while a commit is in flight goes into the next one. Work is bounded: a batch takes at most BATCH_FACTS
+facts or about BATCH_ROWS rows, and between two batches the others have their turn.
 """
 
 from __future__ import annotations

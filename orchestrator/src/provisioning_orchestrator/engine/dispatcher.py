@@ -1,4 +1,4 @@
-"""Carries out what has been committed: starts and cancels attempts, in the order of the wishes, and passes facts back."""
+"""Carries out what is committed: starts and cancels attempts, in the order of the wishes, and passes facts back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """After a start: what became of everything that an earlier daemon had begun.
 
-Rows first, then the attempts that they call running, then the wishes that nobody carried out. Slots of attempts that are
-still alive are held before anything new is granted, and a fact that comes in the meantime waits in its driver's inbox. A crash anywhere in here changes nothing: it is derived again.
+Rows first, then the attempts that they call running, then the wishes that nobody carried out. Slots of attempts that
+are still alive are held before anything new is granted, and a fact that comes in the meantime waits in its driver's
+inbox. A crash anywhere in here changes nothing: it is derived again.
 """
 
 from __future__ import annotations

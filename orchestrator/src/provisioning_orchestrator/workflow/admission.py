@@ -1,4 +1,6 @@
-"""Who may run: the machine across workflows. `slots` attempts at once, workflows in turn, first come first served in each.
+"""Who may run: the machine across workflows.
+
+`slots` attempts at once; workflows are served in turn, each of them first come, first served.
 
 So a workflow of 100,000 ready tasks does not keep a small one waiting.
 

@@ -1,7 +1,7 @@
 """Wishes of a machine, in the imperative.
 
-Those about slots go to admission at once; all the others are acted on only after the commit that they came with. After a
-crash they are derived again from the rows, so none is stored.
+Those about slots go to admission at once; all the others are acted on only after the commit that they came with. After
+a crash they are derived again from the rows, so none is stored.
 """
 
 from __future__ import annotations

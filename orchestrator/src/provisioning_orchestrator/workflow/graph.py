@@ -1,4 +1,4 @@
-"""Is it a DAG? All that is wrong with the edges of a set of tasks, found iteratively: a chain of 100,000 is ordinary."""
+"""Is it a DAG? All that is wrong with the edges of a set of tasks; iterative: a chain of 100,000 is ordinary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FAULTS_MAX = 100
 
 
 def check_graph(tasks: Sequence[TaskSpec], pointer: str = "/tasks") -> list[Fault]:
-    """All faults (at most FAULTS_MAX): duplicate ids, missing and self-dependencies; without those, one cycle by its path.
+    """All faults (at most FAULTS_MAX): duplicate ids, missing and self-dependencies; else one cycle, by its path.
 
     pointer: the JSON Pointer of the array that the tasks stand in.
     """

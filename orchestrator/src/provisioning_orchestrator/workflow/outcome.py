@@ -1,8 +1,8 @@
 """What the end of an attempt means: exit, signal, result file → succeeded, failed or cancelled.
 
 The rules are data in contract/examples/outcomes.json, which the core's direct mode obeys too. A signal or an exit code
-other than 0 is a failure (the result file's `error` says whether to try again and when). Exit 0 without a file is success;
-with `error`, failure; with `partial`, flagged success; with an unreadable or oversized file, the permanent failure
+other than 0 is a failure (the result file's `error` says whether to try again and when). Exit 0 without a file is
+success; with `error`, failure; with `partial`, flagged success; with an unreadable or oversized file, the permanent failure
 `bad_result`.
 """
 
