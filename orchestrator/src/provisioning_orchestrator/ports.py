@@ -62,7 +62,7 @@ class StartRefused(OrchestratorError):
     pass
 
 
-class UnknownOperation(OrchestratorError):
+class UnknownOperation(OrchestratorError, LookupError):
     def __init__(self, operation: str, suggestions: Sequence[str] = ()) -> None:
         hint = f"; did you mean {', '.join(repr(s) for s in suggestions)}?" if suggestions else ""
         super().__init__(f"no operation {operation!r} in any library{hint}")
@@ -70,7 +70,7 @@ class UnknownOperation(OrchestratorError):
         self.suggestions = tuple(suggestions)
 
 
-class AmbiguousOperation(OrchestratorError):
+class AmbiguousOperation(OrchestratorError, ValueError):
     pass
 
 
