@@ -1,0 +1,25 @@
+"""Kill us at any instant: no attempt starts twice, no task is lost, no exit code is wrong, no log line is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acceptance.kill.marathon import run_marathon
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_daemon_loses_nothing_and_starts_nothing_twice(tmp_path: Path) -> None:
+    report = run_marathon(tmp_path, tasks=500, kills=32, seed=20261123)
+    assert report.faults == {}
+    assert report.kills >= 32
+    assert report.unknown == 0
+
+
+@pytest.mark.slow
+def test_a_shot_shim_ends_as_its_true_outcome_or_unknown(tmp_path: Path) -> None:
+    report = run_marathon(tmp_path, tasks=150, kills=8, seed=7, shims=True)
+    assert report.faults == {}
+    assert report.shims_shot > 0
+    assert report.unknown > 0
