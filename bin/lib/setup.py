@@ -219,6 +219,9 @@ def run(command: Sequence[str], doing: str, extra: dict[str, str] | None = None)
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without .pyc files every command starts at half the speed
     environment.setdefault("PIP_CACHE_DIR", str(STATE / "cache" / "pip"))
+    if not (Path.home() / ".rustup").exists():
+        # pip asks `rustc` for its version, and where that is rustup's proxy, it would make a file in HOME.
+        environment.setdefault("RUSTUP_HOME", str(STATE / "cache" / "rustup"))
     environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"} | (extra or {})
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
