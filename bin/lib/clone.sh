@@ -25,3 +25,6 @@ if [ -z "${PROVISIONING_URL:-}" ]; then
     export PROVISIONING_DATA_DIR="${PROVISIONING_DATA_DIR:-$root/.state/demo/orchestrator}"
     export PROVISIONING_TOKEN_FILE="${PROVISIONING_TOKEN_FILE:-$PROVISIONING_DATA_DIR/token}"
 fi
+# The CLI starts this program as the daemon; a Nushell that bin/setup brought comes before another.
+export PROVISIONING_ORCHESTRATOR="${PROVISIONING_ORCHESTRATOR:-$root/bin/provisioning-orchestrator}"
+[ ! -x "$root/.state/nu/bin/nu" ] || export PATH="$root/.state/nu/bin:$PATH"

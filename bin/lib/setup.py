@@ -94,7 +94,7 @@ def make_stale(names: Sequence[str]) -> None:
         say(f"Setting up in {STATE} (Python {sys.version.split()[0]}, log in .state/setup.log)")
         pip = pip_command()
         with ThreadPoolExecutor() as pool:
-            builder = pool.submit(phase, "build tools", lambda: make_builder(pip))
+            builder = pool.submit(make_builder, pip)
             made = [
                 pool.submit(phase, env.name, lambda env=env: make(env, pip, builder.result))  # type: ignore[misc]
                 for env in stale
@@ -140,7 +140,7 @@ def make_builder(pip: Sequence[str]) -> None:
         return
     shutil.rmtree(directory, ignore_errors=True)
     command = [*pip, "install", "--quiet", "--target", str(directory), "--require-hashes", "-r", str(sources[0])]
-    run(command, "installing requirements/build.txt")
+    phase("build tools", lambda: run(command, "installing requirements/build.txt"))
     write_stamp(directory, sources)
 
 
@@ -224,7 +224,13 @@ def run(command: Sequence[str], doing: str, extra: dict[str, str] | None = None)
         environment.setdefault("RUSTUP_HOME", str(STATE / "cache" / "rustup"))
     environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"} | (extra or {})
     done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        close_fds=False,  # it holds the lock too: were this process killed, the next would wait for what still writes
     )
     with LOG.open("a") as log:
         log.write(f"$ {' '.join(command)}\n{done.stdout}exit {done.returncode}\n")
@@ -279,6 +285,7 @@ def forget_stamp(directory: Path) -> None:
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     with (STATE / "setup.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
