@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -81,7 +81,16 @@ class Provider(Protocol):
 
 
 def load_provider(name: str, workspace: Path) -> Provider:
-    """The provider plugin of that name, from the entry points `provisioning.providers`, made for this workspace."""
+    """The provider plugin of that name, from the entry points `provisioning.providers`, made for this workspace.
+
+    `package.module:Class` names one of your own that is not installed as a plugin; only a workspace's file may say so.
+    """
+    if ":" in name:
+        try:
+            own: Provider = EntryPoint(name, name, "provisioning.providers").load()(workspace)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"cannot load the provider {name!r}: {error}", code="unknown_provider") from error
+        return own
     found = {entry.name: entry for entry in entry_points(group="provisioning.providers")}
     if name not in found:
         raise UsageError(

@@ -1,0 +1,14 @@
+"""networks/delete {infra, name}: delete the network where it is there (deleted: false where it is not)."""
+
+from provisioning_core.operation import Task, run
+from provisioning_core.resources import delete_resource
+
+
+def main(task: Task) -> object:
+    gone = delete_resource(task.workspace(), "network", task.params, key=task.key)
+    task.progress(f"network {gone['name']} {'deleted' if gone['deleted'] else 'is not there: nothing to do'}")
+    return gone
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,16 @@
+"""servers/create-one {infra, name, spec, labels?}: make the server, or find the one that is there (created: false)."""
+
+from provisioning_core.operation import Result, Task, run
+from provisioning_core.resources import create_resource
+
+
+def main(task: Task) -> Result:
+    made = create_resource(
+        task.workspace(), "server", task.params, intent=task.intent, key=task.key, announce=task.resource_created
+    )
+    task.progress(f"server {made['name']} {'created' if made['created'] else 'is there: nothing to do'}")
+    return Result(made, resources=[{"kind": "server", "id": made["id"]}])
+
+
+if __name__ == "__main__":
+    run(main)

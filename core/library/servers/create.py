@@ -1,0 +1,20 @@
+"""servers/create {infra, servers?}: one task per network that is needed, and one per server. Makes nothing itself."""
+
+from provisioning_core.infra import load_infra
+from provisioning_core.operation import Result, Task, run
+from provisioning_core.params import infra_name, server_names
+from provisioning_core.plan import create_tasks
+
+
+def main(task: Task) -> Result:
+    task.check({"infra": infra_name}, {"servers": server_names})
+    workspace = task.workspace()
+    infra = load_infra(workspace, task.params["infra"])
+    tasks = create_tasks(workspace, infra, task.params.get("servers"))
+    servers = [child["params"]["name"] for child in tasks if child["operation"] == "servers/create-one"]
+    task.progress(f"{infra.name}: {len(servers)} servers, {len(tasks) - len(servers)} networks")
+    return Result({"infra": infra.name, "servers": servers}, tasks=tasks)
+
+
+if __name__ == "__main__":
+    run(main)

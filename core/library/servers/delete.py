@@ -1,0 +1,19 @@
+"""servers/delete {infra, servers?}: one task per server, without `servers` the networks after them. Deletes nothing."""
+
+from provisioning_core.operation import Result, Task, run
+from provisioning_core.params import infra_name, server_names
+from provisioning_core.plan import delete_tasks
+
+
+def main(task: Task) -> Result:
+    task.check({"infra": infra_name}, {"servers": server_names})
+    workspace = task.workspace()
+    infra = task.params["infra"]
+    tasks = delete_tasks(workspace, infra, task.params.get("servers"), workspace.load_provider())
+    servers = [child["params"]["name"] for child in tasks if child["operation"] == "servers/delete-one"]
+    task.progress(f"{infra}: {len(servers)} servers, {len(tasks) - len(servers)} networks")
+    return Result({"infra": infra, "servers": servers}, tasks=tasks)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,16 @@
+"""servers/list {infra?}: the servers that exist, as a list."""
+
+from provisioning_core.operation import Task, run
+from provisioning_core.params import infra_name
+from provisioning_core.resources import list_resources
+
+
+def main(task: Task) -> object:
+    task.check({}, {"infra": infra_name})
+    servers = list_resources(task.workspace(), "server", task.params.get("infra"))
+    task.progress(f"{len(servers)} servers")
+    return servers
+
+
+if __name__ == "__main__":
+    run(main)

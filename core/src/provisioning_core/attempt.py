@@ -1,0 +1,160 @@
+"""One attempt of an operation as a fresh process, by contract/task.json: for direct mode, and for trying an operation.
+
+The orchestrator's runner does the same with more promises. Here the attempt is over when its process ends: what is left
+in its process group is killed, what has a session of its own (a machine that was handed over) lives on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .library import Operation
+from .outcome import FILE_BYTES_MAX, Failure, Outcome, read_outcome
+
+PASSED_ON = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+")
+GRACE_S = 10.0
+REPORT_EVERY_S = 0.1
+LOG_TAIL_BYTES = 8192
+
+
+def _nu() -> str:
+    return shutil.which("nu") or "nu"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreters:
+    """What runs .py and .nu operations; a bare name is looked up on PATH."""
+
+    python: str = sys.executable
+    nu: str = field(default_factory=_nu)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """directory: is made, and holds all files of the attempt. timeout_s: after it the attempt is killed."""
+
+    directory: Path
+    workspace: Path
+    interpreters: Interpreters
+    timeout_s: float
+
+
+def run_attempt(
+    operation: Operation, told: Mapping[str, Any], where: Where, on_report: Callable[[dict[str, Any]], None]
+) -> tuple[Outcome, str]:
+    """How it ended, and the last lines of its log. told: what it reads. on_report: gets each event as it is written."""
+    directory = where.directory
+    (directory / "work").mkdir(parents=True)
+    (directory / "input").write_text(json.dumps(told) + "\n", "ascii")
+    environment = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+    # A Nushell operation calls `provisioning`, which is beside this Python where it is nowhere else.
+    environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    environment |= {f"PROVISIONING_{name.upper()}": str(directory / name) for name in ("result", "events", "leave")}
+    environment["PROVISIONING_WORKSPACE"] = str(where.workspace.resolve())
+    with (directory / "input").open("rb") as stdin, (directory / "log").open("wb") as log:
+        try:
+            process = subprocess.Popen(
+                operation.command(where.interpreters.python, where.interpreters.nu),
+                cwd=directory / "work",
+                env=environment,
+                stdin=stdin,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        except OSError as error:
+            reason = f"{operation.name} cannot be run: {error.strerror}: {error.filename}"
+            return Outcome(Failure("not_runnable", reason, retryable=False)), ""
+    reports = _Reports(directory / "events", on_report)
+    timed_out = False
+    try:
+        timed_out = not _wait(process, time.monotonic() + where.timeout_s, reports)
+    finally:
+        _end(process, timed_out)
+    reports.read()
+    code = process.returncode
+    exit_code, signal_ = (code, None) if code >= 0 else (None, -code)
+    outcome = read_outcome(exit_code, signal_, _result(directory), timed_out=timed_out)
+    return outcome, _tail(directory / "log")
+
+
+def _wait(process: subprocess.Popen[bytes], until: float, reports: _Reports) -> bool:
+    """Whether it ended in time."""
+    while (left := until - time.monotonic()) > 0:
+        try:
+            process.wait(min(REPORT_EVERY_S, left))
+            return True
+        except subprocess.TimeoutExpired:
+            reports.read()
+    return False
+
+
+def _end(process: subprocess.Popen[bytes], kill_now: bool) -> None:
+    """After this nothing of its process group is alive, however we came here (an interrupt included)."""
+    if process.poll() is None and not kill_now:
+        _signal(process, signal.SIGTERM)
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            pass
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # nothing left of it; macOS says "not permitted" of a group of zombies
+
+
+class _Reports:
+    """The lines that the operation appends to its event file; a half-written last one waits for its end."""
+
+    def __init__(self, path: Path, on_report: Callable[[dict[str, Any]], None]) -> None:
+        self._path, self._on_report, self._offset = path, on_report, 0
+
+    def read(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(FILE_BYTES_MAX)
+        except FileNotFoundError:
+            return
+        whole = data.rfind(b"\n") + 1
+        self._offset += whole
+        for line in data[:whole].splitlines():
+            try:
+                event = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(event, dict):
+                self._on_report(event)
+
+
+def _result(directory: Path) -> bytes | None:
+    try:
+        with (directory / "result").open("rb") as file:
+            return file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # a directory, say
+        raise UsageError(f"the result file of the operation cannot be read: {error}", code="bad_result") from error
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+        return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-20:])

@@ -1,0 +1,112 @@
+"""The parameters of an operation, checked: all faults in one error, with what would be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .errors import UsageError
+from .infra import (
+    CIDR,
+    LABEL_NAME,
+    LABEL_RULE,
+    LABEL_VALUE,
+    NETWORK,
+    NETWORK_WORDS,
+    PLAN,
+    PLAN_WORDS,
+    RESERVED_LABELS,
+)
+from .workspace import LABEL, LABEL_WORDS
+from .yamlfile import shown, suggestion
+
+Check = Callable[[Any], str | None]
+"""What is wrong with a value, in words; None for nothing."""
+
+
+def check_params(params: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check] = {}) -> None:
+    """Raises UsageError (`bad_params`) with all faults. An optional parameter may be null."""
+    faults = _record_faults(params, required, optional)
+    if faults:
+        accepted = ", ".join([*required, *(f"{name} (optional)" for name in optional)])
+        raise UsageError("; ".join(faults[:20]), code="bad_params", hint=f"parameters: {accepted}")
+
+
+def record(required: Mapping[str, Check], optional: Mapping[str, Check] = {}) -> Check:
+    def check(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return f"an object is expected, got {shown(value)}"
+        return "; ".join(_record_faults(value, required, optional)) or None
+
+    return check
+
+
+def infra_name(value: Any) -> str | None:
+    return _matches(value, LABEL.fullmatch, LABEL_WORDS)
+
+
+def server_name(value: Any) -> str | None:
+    return _matches(value, LABEL.fullmatch, LABEL_WORDS)
+
+
+def network_name(value: Any) -> str | None:
+    return _matches(value, NETWORK.fullmatch, NETWORK_WORDS)
+
+
+def server_names(value: Any) -> str | None:
+    """A list, not empty: `all` is said by leaving the parameter out, never by an empty list."""
+    if not isinstance(value, list) or not value:
+        return f"a list of one or more server names is expected, got {shown(value)}"
+    faults = [f"[{place}] {fault}" for place, name in enumerate(value) if (fault := server_name(name))]
+    return "; ".join(faults[:5]) or None
+
+
+def number(low: int, high: int) -> Check:
+    def check(value: Any) -> str | None:
+        if type(value) is int and low <= value <= high:
+            return None
+        return f"a whole number from {low} to {high} is expected, got {shown(value)}"
+
+    return check
+
+
+def labels(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return f"an object is expected, got {shown(value)}"
+    for name, text in value.items():
+        if name in RESERVED_LABELS:
+            return f"the label {name!r} is set by the provider"
+        if not LABEL_NAME.fullmatch(name) or not isinstance(text, str) or not LABEL_VALUE.fullmatch(text):
+            return f"{shown(name)}: {shown(text)} is not accepted; accepted: {LABEL_RULE}"
+    return None
+
+
+SERVER_SPEC = record(
+    {
+        "plan": lambda value: _matches(value, PLAN.fullmatch, PLAN_WORDS),
+        "cpus": number(1, 999),
+        "memory_gb": number(1, 9999),
+    },
+    {"network": network_name, "zone": lambda value: _matches(value, LABEL.fullmatch, LABEL_WORDS)},
+)
+NETWORK_SPEC = record({"cidr": lambda value: _matches(value, CIDR.fullmatch, "a network like 10.77.0.0/24")})
+
+
+def _matches(value: Any, matches: Callable[[str], object], words: str) -> str | None:
+    if isinstance(value, str) and matches(value):
+        return None
+    return f"{shown(value)} is not accepted; accepted: {words}"
+
+
+def _record_faults(
+    values: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check]
+) -> Sequence[str]:
+    known = [*required, *optional]
+    faults = [f"unknown parameter {shown(name)}.{suggestion(name, known)}" for name in values if name not in known]
+    for name, check in {**required, **optional}.items():
+        value = values.get(name)
+        if value is None and name in required:
+            faults.append(f"{name} is missing")
+        elif value is not None and (fault := check(value)):
+            faults.append(f"{name}: {fault}")
+    return faults

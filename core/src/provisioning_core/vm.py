@@ -1,0 +1,144 @@
+"""`provisioning vm VERB`: the providers and definitions for operations in other languages, as JSON in and JSON out.
+
+One JSON object on standard input, one JSON value on standard output, words on standard error. Exit code 0; 1 with
+{"error": {code, message, retryable, retry_after_s}} as the answer; 2 for a verb that there is not. Values never go
+through argv. The workspace is PROVISIONING_WORKSPACE's; `resource.created` goes to PROVISIONING_EVENTS at once.
+
+    definition {infra, servers?}      what the file says: {workspace, provider, infra, networks, servers}, the last two
+                                      lists of {name, key, spec, labels}
+    targets {infra, servers?}         what a delete is about: [{kind, name, key}], servers first
+    create {kind?, infra, name, spec, labels?, intent?, key?}     the resource, and `created`
+    find {kind?, infra, name | key | intent | id}                 the resource, or null
+    list {kind?, infra?}                                          the resources
+    delete {kind?, infra, name, key?}                             {name, id, deleted}
+
+kind: server (the default) or network. A resource: {kind, id, key, infra, name, state, address, ssh, …}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO, cast
+
+from . import params as check
+from .errors import UsageError
+from .infra import Network, Server, load_infra
+from .operation import INPUT_BYTES_MAX, announce, error_document
+from .params import Check, check_params
+from .plan import delete_names
+from .provider import Kind
+from .resources import NAMES, create_resource, delete_resource, describe, list_resources
+from .workspace import Workspace, load_workspace
+from .yamlfile import shown, suggestion
+
+
+def main(argv: Sequence[str], stdin: TextIO, stdout: TextIO) -> int:
+    """argv: the verb alone. Returns the exit code; nothing is raised."""
+    try:
+        answer = _answer(argv, stdin)
+        code = 0
+    except _NoVerb as error:
+        print(f"provisioning vm: {error.message}", file=sys.stderr)
+        answer, code = {"error": error_document(error)}, 2
+    except Exception as error:
+        answer, code = {"error": error_document(error)}, 1
+    stdout.write(json.dumps(answer) + "\n")
+    stdout.flush()
+    return code
+
+
+class _NoVerb(UsageError):
+    pass
+
+
+def _answer(argv: Sequence[str], stdin: TextIO) -> Any:
+    if len(argv) != 1 or argv[0] not in VERBS:
+        given = shown(" ".join(argv)) if argv else "nothing"
+        known = ", ".join(VERBS)
+        raise _NoVerb(f"no verb {given}; there are: {known}.{suggestion(argv[0] if argv else '', list(VERBS))}")
+    data = getattr(stdin, "buffer", stdin).read(INPUT_BYTES_MAX)
+    try:
+        request = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"standard input is not JSON: {error}", code="bad_input") from error
+    if not isinstance(request, dict):
+        raise UsageError(f"standard input holds {shown(request)}; an object is expected", code="bad_input")
+    kind = request.pop("kind", None) or "server"
+    if kind not in NAMES:
+        raise UsageError(f"kind is {shown(kind)}; accepted: server, network", code="bad_params")
+    return VERBS[argv[0]](load_workspace(), cast(Kind, kind), request)
+
+
+def _definition(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
+    check_params(request, {"infra": check.infra_name}, {"servers": check.server_names})
+    infra = load_infra(workspace, request["infra"])
+    servers = infra.select(request.get("servers"))
+
+    def shape(kind: Kind, resource: Network | Server) -> dict[str, Any]:
+        key = workspace.key(infra.name, kind, resource.name)
+        return {"name": resource.name, "key": key, "spec": resource.spec(), "labels": resource.labels}
+
+    return {
+        "workspace": workspace.id,
+        "provider": workspace.provider,
+        "infra": infra.name,
+        "networks": [shape("network", network) for network in infra.networks_of(servers)],
+        "servers": [shape("server", server) for server in servers],
+    }
+
+
+def _targets(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
+    check_params(request, {"infra": check.infra_name}, {"servers": check.server_names})
+    names = delete_names(workspace, request["infra"], request.get("servers"), workspace.load_provider())
+    return [
+        {"kind": kind, "name": name, "key": workspace.key(request["infra"], kind, name)}
+        for kind, of_kind in names.items()
+        for name in of_kind
+    ]
+
+
+def _create(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
+    intent, key = request.pop("intent", None), request.pop("key", None)
+    return create_resource(workspace, kind, request, intent=intent or "", key=key, announce=announce)
+
+
+def _find(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
+    text: Check = lambda value: None if isinstance(value, str) else f"text is expected, got {shown(value)}"  # noqa: E731
+    provider = workspace.load_provider()
+    if "id" in request:
+        check_params(request, {"id": text})
+        found = provider.get(kind, request["id"])
+    elif "name" in request:
+        check_params(request, {"infra": check.infra_name, "name": NAMES[kind]})
+        found = provider.find(kind, key=workspace.key(request["infra"], kind, request["name"]))
+    else:
+        check_params(request, {}, {"key": text, "intent": text})
+        if not request:
+            raise UsageError("find what? give infra and name, or key, intent or id", code="bad_params")
+        found = provider.find(kind, key=request.get("key"), intent=request.get("intent"))
+    return describe(found) if found else None
+
+
+def _list(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
+    check_params(request, {}, {"infra": check.infra_name})
+    return list_resources(workspace, kind, request.get("infra"))
+
+
+def _delete(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
+    key = request.pop("key", None)
+    return delete_resource(workspace, kind, request, key=key)
+
+
+VERBS: Mapping[str, Callable[[Workspace, Kind, dict[str, Any]], Any]] = {
+    "definition": _definition,
+    "targets": _targets,
+    "create": _create,
+    "find": _find,
+    "list": _list,
+    "delete": _delete,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], sys.stdin, sys.stdout))
