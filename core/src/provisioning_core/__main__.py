@@ -1,0 +1,5 @@
+"""`python -m provisioning_core` is `provisioning`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,70 @@
+"""Enters a server: by the system's `ssh` with nothing of the user's own configuration, else by our own client."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from ..errors import ConflictError, ProviderError
+from ..provider import Resource
+from .exits import Exit
+
+CONNECT_TIMEOUT_S = 15
+
+
+def connect(server: Resource, command: Sequence[str]) -> NoReturn:
+    """End as the command (or the shell) ends. command: one word is a line of shell; several are exact arguments."""
+    ssh = server.attributes.get("ssh")
+    if server.state != "started":
+        raise ConflictError(
+            f"server {server.name} is {server.state}",
+            code="not_started",
+            hint=f"provisioning server create {server.infra} {server.name}",
+        )
+    if not isinstance(ssh, Mapping):
+        raise ProviderError(f"the provider does not say how to connect to {server.name}", code="no_ssh")
+    line = remote_line(command)
+    program = shutil.which("ssh")
+    sys.stdout.flush()
+    if program is not None:
+        os.execv(program, ssh_command(ssh, line))  # noqa: S606 - an argv list; it takes our place, terminal included
+    from ..providers import sshclient
+
+    raise Exit(sshclient.run(ssh, [line] if line else []))
+
+
+def remote_line(command: Sequence[str]) -> str:
+    """What the remote shell is given: SSH knows no arguments, only one line."""
+    return command[0] if len(command) == 1 else shlex.join(command)
+
+
+def ssh_command(ssh: Mapping[str, Any], line: str) -> list[str]:
+    """The argv. Only the named key and the named known host count: no agent, password or configuration of a user."""
+    options = {
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "UserKnownHostsFile": _quoted(ssh["known_hosts_file"]),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "UpdateHostKeys": "no",
+        "ConnectTimeout": str(CONNECT_TIMEOUT_S),
+        "LogLevel": "ERROR",
+    }
+    argv = ["ssh", "-F", "/dev/null"]
+    for name, value in options.items():
+        argv += ["-o", f"{name}={value}"]
+    argv += ["-i", str(ssh["identity_file"]), "-p", str(int(ssh["port"])), "-l", str(ssh["user"])]
+    # After `--` no host name can be taken for an option.
+    return [*argv, "--", str(ssh["host"]), *([line] if line else [])]
+
+
+def _quoted(path: object) -> str:
+    """A path inside an option's value: ssh splits it at spaces and expands %."""
+    text = str(path).replace("%", "%%")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

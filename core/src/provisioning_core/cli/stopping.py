@@ -1,0 +1,64 @@
+"""Stops the orchestrator: SIGTERM to the process that it says it is, and waits for its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from ..errors import AuthError, UnreachableError
+from . import exits
+from .daemon import counts_of, describe
+from .exits import Exit
+from .port import alive
+from .session import Session
+
+LOOK_EVERY_S = 0.02
+PID_BYTES_MAX = 32
+
+
+def stop_daemon(session: Session, timeout_s: float) -> None:
+    """Return when it is gone. Raises Exit(124) where it is not within the time."""
+    pid, running = _find(session)
+    if pid is None:
+        session.say(f"no orchestrator answers at {session.settings.url().value}; nothing to stop")
+        return
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError as error:
+        raise AuthError(f"the orchestrator (pid {pid}) is another user's", code="not_yours") from error
+    deadline = time.monotonic() + timeout_s
+    while alive(pid):
+        if time.monotonic() > deadline:
+            session.err.say(f"the orchestrator (pid {pid}) has not ended within {timeout_s:.0f} s")
+            raise Exit(exits.TIMEOUT)
+        time.sleep(LOOK_EVERY_S)
+    session.say(f"orchestrator stopped (pid {pid})")
+    if running:
+        words = "1 running task lives on" if running == 1 else f"{running} running tasks live on"
+        session.say(f"  {words}; the next `provisioning orchestrator start` finds them again")
+
+
+def _find(session: Session) -> tuple[int | None, int | str]:
+    """Its process and how many tasks run; (None, 0) where there is none."""
+    try:
+        document = describe(session)
+    except UnreachableError as error:
+        if error.code == "not_an_orchestrator":
+            raise
+        return _from_file(session), 0
+    return document["pid"], counts_of(session).get("running", 0)
+
+
+def _from_file(session: Session) -> int | None:
+    """The process named in the data directory, if it lives and is an orchestrator: a bare number may be anybody's."""
+    path = Path(session.settings.data_dir().value) / "pid"
+    try:
+        pid = int(path.read_bytes()[:PID_BYTES_MAX].split()[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if b"orchestrator" in command else None

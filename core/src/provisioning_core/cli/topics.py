@@ -1,0 +1,108 @@
+"""`provisioning help` and `provisioning completion`."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import UsageError
+from . import exits
+from .lazy import ExamplesCommand
+from .session import nearest
+
+SHELLS = ("bash", "zsh", "fish")
+HOW_TO_INSTALL = {
+    "bash": 'eval "$(provisioning completion bash)"    # in ~/.bashrc',
+    "zsh": 'eval "$(provisioning completion zsh)"    # in ~/.zshrc',
+    "fish": "provisioning completion fish | source    # in ~/.config/fish/config.fish",
+}
+
+
+def exit_codes() -> str:
+    lines = [f"  {code:>3}  {meaning}" for code, meaning in exits.MEANINGS]
+    return "\n".join(["How the program ends:", *lines])
+
+
+def environment() -> str:
+    return """\
+What the program reads from its environment; a flag wins over each:
+
+  PROVISIONING_URL         where the orchestrator is (http://127.0.0.1:9090)
+  PROVISIONING_DATA_DIR    the orchestrator's data directory ($XDG_STATE_HOME/provisioning/orchestrator)
+  PROVISIONING_TOKEN_FILE  its token (DATA_DIR/token)
+  PROVISIONING_WORKSPACE   the workspace (the nearest directory upwards with a provisioning.yaml)
+  PROVISIONING_LIBRARY     the operations of direct mode and of `orchestrator start` (the shipped ones)
+  PROVISIONING_ORCHESTRATOR  the program that `orchestrator start` starts
+  PROVISIONING_OUTPUT, PROVISIONING_PROGRESS, PROVISIONING_COLOR    as the flags
+  NO_COLOR, FORCE_COLOR, TERM=dumb, PROVISIONING_ASCII=1            how things look
+
+The same names in lower case, without the prefix, may stand in $XDG_CONFIG_HOME/provisioning/config.toml."""
+
+
+def output() -> str:
+    return """\
+Data goes to standard output, everything else to standard error. -o says in which form (not: where to):
+
+  table, wide   for people
+  json, yaml    one document with apiVersion and kind; a list has items
+  jsonl         one JSON object a line, the first is {"type":"version","ui":"1.0"}; watching prints each event
+  name          only the names or ids, one a line"""
+
+
+TOPICS = {"exit-codes": exit_codes, "environment": environment, "output": output}
+
+
+@click.command(
+    "help",
+    cls=ExamplesCommand,
+    examples="""
+        provisioning help exit-codes
+        provisioning help server create
+    """,
+)
+@click.argument("topic", nargs=-1)
+@click.pass_context
+def help_(ctx: click.Context, topic: tuple[str, ...]) -> None:
+    """Help on a command or a topic: exit-codes, environment, output."""
+    root = ctx.find_root()
+    if not topic:
+        click.echo(root.get_help())
+        click.echo(f"Topics: {', '.join(TOPICS)}")
+        return
+    if len(topic) == 1 and topic[0] in TOPICS:
+        click.echo(TOPICS[topic[0]]())
+        return
+    command: click.Command = root.command
+    place = root
+    for name in topic:
+        below = command.get_command(place, name) if isinstance(command, click.Group) else None
+        if below is None:
+            known = [*TOPICS, *(command.list_commands(place) if isinstance(command, click.Group) else [])]
+            raise UsageError(
+                f"no help on {' '.join(topic)!r}",
+                code="unknown_topic",
+                hint=nearest(name, known) or f"one of: {', '.join(known)}",
+            )
+        place = click.Context(below, info_name=name, parent=place, **below.context_settings)
+        command = below
+    click.echo(command.get_help(place))
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples="""
+        eval "$(provisioning completion bash)"
+        provisioning completion fish | source
+    """,
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    script = kind(ctx.find_root().command, {}, "provisioning", "_PROVISIONING_COMPLETE")
+    # Not `script.source()`: for bash it would run bash to look at its version.
+    click.echo(f"# {HOW_TO_INSTALL[shell]}")
+    click.echo(script.source_template % script.source_vars())

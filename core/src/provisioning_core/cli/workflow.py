@@ -1,0 +1,383 @@
+"""`provisioning workflow`: list, show, watch, logs, cancel, resolve."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from ..errors import NotFoundError, UsageError
+from .exits import Exit
+from .lazy import ExamplesCommand, LazyGroup
+from .session import Session, nearest, with_session
+
+LIST_LIMIT = 20
+TASKS_SHOWN = 200
+LOG_CHUNK_BYTES = 64 * 1024
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
+
+COMMANDS = {
+    "list": ("workflow:list_", "The workflows, newest first."),
+    "show": ("workflow:show", "One workflow: its tasks, and why it failed."),
+    "watch": ("workflow:watch", "Stay with a workflow until it ends."),
+    "logs": ("workflow:logs", "What the tasks of a workflow printed."),
+    "cancel": ("workflow:cancel", "End a workflow; what it made is kept."),
+    "resolve": ("workflow:resolve", "Say how a task ended whose end nobody saw."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    examples="""
+        provisioning workflow list
+        provisioning workflow watch @last
+        provisioning workflow logs wf_01kb server-web-1
+    """,
+)
+def workflow() -> None:
+    """List, watch, cancel and resolve workflows.
+
+    ID is a workflow's id, any beginning of it that only one workflow has, or @last: the last one started from here.
+    """
+
+
+def complete_workflow(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: the newest workflows that begin so."""
+    from ..client import Orchestrator
+    from ..settings import Settings
+
+    try:
+        known = [str(item["workflow_id"]) for item in Orchestrator(Settings()).workflows(limit=50)]
+    except Exception:
+        return []  # completion must never print an error into somebody's command line
+    return [name for name in ["@last", *known] if name.startswith(incomplete)]
+
+
+ID = click.argument("workflow_id", metavar="ID", shell_complete=complete_workflow)
+
+
+@click.command(
+    "list",
+    cls=ExamplesCommand,
+    examples="""
+        provisioning workflow list
+        provisioning workflow list --status failed -o json
+    """,
+)
+@click.option("--status", type=click.Choice(STATUSES), help="Only these.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=LIST_LIMIT, show_default=True, help="At most so many."
+)
+@with_session
+def list_(session: Session, status: str | None, limit: int) -> None:
+    """The workflows, newest first."""
+    items = list(session.orchestrator.workflows(status=status, limit=limit))
+    head = ("ID", "NAME", "STATUS", "TASKS", "CREATED", "TOOK")
+
+    def row(item: Mapping[str, Any]) -> tuple[str, ...]:
+        from ..render.times import ago, between
+
+        return (
+            str(item["workflow_id"]),
+            str(item.get("name") or ""),
+            str(item.get("status") or ""),
+            _progress(item),
+            str(item.get("created_at") or "") if session.wide else ago(item.get("created_at")),
+            between(item.get("started_at"), item.get("ended_at")),
+        )
+
+    session.print_list("WorkflowList", items, head, row, name_field="workflow_id", empty="no workflows")
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples="""
+        provisioning workflow show @last
+        provisioning workflow show wf_01kb --events
+        provisioning workflow show wf_01kb -o json
+    """,
+)
+@ID
+@click.option("--events", is_flag=True, help="The history instead: every event.")
+@with_session
+def show(session: Session, workflow_id: str, events: bool) -> None:
+    """One workflow: its tasks, and why it failed."""
+    id_ = find(session, workflow_id)
+    if events:
+        _show_events(session, id_)
+    elif session.for_people:
+        _show_to_people(session, id_)
+    elif session.form == "name":
+        session.print(id_)
+    else:
+        document = session.orchestrator.workflow(id_)
+        counts = document.pop("tasks", {})
+        tasks = list(session.orchestrator.tasks(id_))
+        session.print_document("Workflow", {**document, "counts": counts, "tasks": tasks}, "workflow_id")
+
+
+def _show_events(session: Session, id_: str) -> None:
+    from ..render.lines import plain_line
+    from ..render.picture import Picture
+
+    records = session.orchestrator.events(id_)
+    if not session.for_people:
+        from ..render.documents import collection, render
+
+        session.print(render(collection("EventList", records), session.form, "type"))
+        return
+    picture = Picture(id_, name=str(session.orchestrator.workflow(id_).get("name") or ""))
+    for record in records:
+        given = record.get("data")
+        data: dict[str, Any] = given if isinstance(given, dict) else {}
+        picture.apply(str(record.get("type")), record.get("task"), data, record.get("at"))
+        line = plain_line(picture, str(record.get("type")), record.get("task"), data, record.get("at"))
+        if line is not None:
+            session.print(line)
+
+
+def _show_to_people(session: Session, id_: str) -> None:
+    from ..render.table import table
+    from .ending import tell_end
+    from .snapshot import snapshot, task_row
+
+    picture, row, tasks = snapshot(session, id_, TASKS_SHOWN)
+    for line in _about(row):
+        session.print(session.out.shown(line))
+    session.print("")
+    head = ("TASK", "STATUS", "ATTEMPTS", "TOOK", "WHAT")
+    session.print(table(head, [task_row(task, picture) for task in tasks], session.out))
+    if len(tasks) >= TASKS_SHOWN:
+        session.note(f"the first {TASKS_SHOWN}; all of them: provisioning workflow show {id_} -o json")
+    if (picture.ended and picture.status != "succeeded") or picture.unknown:
+        tell_end(session, picture)
+
+
+def _about(row: Mapping[str, Any]) -> list[str]:
+    from ..render.times import between
+
+    took = between(row.get("started_at"), row.get("ended_at"))
+    counts = row.get("tasks") or {}
+    lines = [
+        f"workflow  {row['workflow_id']}",
+        f"name      {row.get('name') or ''}",
+        f"status    {row.get('status')}" + (f"  ({took})" if took else ""),
+        f"created   {row.get('created_at')}",
+        "tasks     " + ", ".join(f"{count} {status}" for status, count in counts.items() if count),
+    ]
+    if row.get("quarantined"):
+        lines.append(f"set aside {row['quarantined']}")
+    return lines
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples="""
+        provisioning workflow watch @last
+        provisioning workflow watch wf_01kb --timeout 10m
+        provisioning workflow watch wf_01kb -o jsonl
+    """,
+)
+@ID
+@click.option("--timeout", metavar="DURATION", help="Stop watching after this long (exit 124).")
+@with_session
+def watch(session: Session, workflow_id: str, timeout: str | None) -> None:
+    """Stay with a workflow until it ends; exit as it ended. Ctrl-C detaches: the workflow goes on."""
+    from .ending import tell_end
+    from .following import exit_code, follow
+
+    timeout_s = _seconds(timeout)
+    picture = follow(session, find(session, workflow_id), timeout_s=timeout_s)
+    tell_end(session, picture)
+    print_summary(session, picture.workflow)
+    raise Exit(exit_code(picture))
+
+
+def print_summary(session: Session, id_: str) -> None:
+    """The ended workflow as the result, for machine-readable forms."""
+    if session.for_people:
+        return
+    document = session.orchestrator.workflow(id_)
+    if session.form == "jsonl":
+        from ..render.documents import line
+
+        session.print(line({"type": "summary", **document}))
+    else:
+        session.print_document("Workflow", document, "workflow_id")
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples="""
+        provisioning workflow logs @last                       # of every task, one after the other
+        provisioning workflow logs wf_01kb server-web-1
+        provisioning workflow logs wf_01kb server-web-1 -f     # as it grows
+        provisioning workflow logs wf_01kb server-web-1 --attempt 1
+    """,
+)
+@ID
+@click.argument("task", required=False)
+@click.option("--attempt", type=click.IntRange(1), help="Which attempt (default: the last).")
+@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows.")
+@click.option("--raw", is_flag=True, help="Do not take control characters out on a terminal.")
+@with_session
+def logs(session: Session, workflow_id: str, task: str | None, attempt: int | None, follow: bool, raw: bool) -> None:
+    """What the tasks of a workflow printed. TASK is a task's id or its end (web-1 for 1.server-web-1)."""
+    id_ = find(session, workflow_id)
+    if task is not None:
+        _print_log(session, id_, find_task(session, id_, task), attempt, follow=follow, raw=raw)
+        return
+    tasks = [item for item in session.orchestrator.tasks(id_) if item.get("attempts")]
+    if (follow or attempt) and len(tasks) != 1:
+        names = ", ".join(str(item["id"]) for item in tasks[:10])
+        raise UsageError("which task?", code="task_missing", hint=f"provisioning workflow logs {id_} TASK; {names}")
+    for i, item in enumerate(tasks):
+        if len(tasks) > 1:
+            session.print(("\n" if i else "") + f"==> {session.out.shown(str(item['id']))} <==")
+        _print_log(session, id_, str(item["id"]), attempt, follow=follow, raw=raw)
+
+
+def _print_log(session: Session, id_: str, task: str, attempt: int | None, *, follow: bool, raw: bool) -> None:
+    from ..render.text import clean_lines
+
+    sys.stdout.flush()
+    out = sys.stdout.buffer
+    chunks = session.orchestrator.log_chunks(id_, task, attempt=attempt, follow=follow)
+    if session.out.tty and not raw:
+        # Whole lines only: a sequence that is cut in two would not be known for what it is.
+        for text in _lines(chunks):
+            out.write(clean_lines(text.decode("utf-8", "backslashreplace")).encode())
+            out.flush()
+        return
+    for chunk in chunks:
+        out.write(chunk)
+        out.flush()
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        whole, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield whole + newline
+        elif len(rest) > LOG_CHUNK_BYTES:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest + b"\n"
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples="""
+        provisioning workflow cancel @last
+        provisioning workflow cancel wf_01kb --no-wait
+    """,
+)
+@ID
+@click.option("--wait/--no-wait", default=True, help="Stay until it has ended.")
+@click.option("--timeout", metavar="DURATION", help="Wait no longer than this (exit 124).")
+@with_session
+def cancel(session: Session, workflow_id: str, wait: bool, timeout: str | None) -> None:
+    """End a workflow: running tasks are told to end, the rest never starts, what was made is kept."""
+    from .ending import tell_end
+    from .following import follow
+
+    timeout_s = _seconds(timeout)
+    id_ = find(session, workflow_id)
+    session.orchestrator.cancel(id_)
+    if not wait:
+        session.say(f"{id_} is told to end")
+        return
+    picture = follow(session, id_, timeout_s=timeout_s)
+    tell_end(session, picture)
+    print_summary(session, id_)
+    if picture.status != "cancelled":
+        session.say(f"{id_} had {picture.status} already")
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples="""
+        provisioning workflow resolve wf_01kb 1.server-web-1 --as succeeded    # I looked: it is there
+        provisioning workflow resolve wf_01kb 1.server-web-1 --as retry        # run it again
+    """,
+)
+@ID
+@click.argument("task")
+@click.option("--as", "as_", type=click.Choice(["succeeded", "failed", "retry"]), required=True, help="How it ended.")
+@with_session
+def resolve(session: Session, workflow_id: str, task: str, as_: str) -> None:
+    """Say how a task ended whose end nobody saw (status `unknown`)."""
+    id_ = find(session, workflow_id)
+    name = find_task(session, id_, task)
+    session.orchestrator.resolve(id_, name, as_)
+    session.say(f"{name} is {'tried again' if as_ == 'retry' else as_}")
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def find(session: Session, name: str) -> str:
+    """The id that a person meant: an id, a beginning of one, or @last."""
+    if name not in ("@last", "-"):
+        return session.orchestrator.find_workflow(name)
+    path = session.settings.last_workflow_file()
+    try:
+        id_ = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise NotFoundError(
+            "there is no last workflow: none was started from here", code="no_last", hint="provisioning workflow list"
+        ) from None
+    return str(session.orchestrator.workflow(id_)["workflow_id"])
+
+
+def remember_last(session: Session, id_: str) -> None:
+    """For @last. That it cannot be written is no reason to fail: the workflow runs."""
+    path = session.settings.last_workflow_file()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(id_ + "\n", "ascii")
+    except OSError as error:
+        session.note(f"@last is not remembered: {error}")
+
+
+def find_task(session: Session, id_: str, name: str) -> str:
+    """The task with that id, or the only one whose id ends so after a dot or a dash."""
+    try:
+        return str(session.orchestrator.task(id_, name)["id"])
+    except NotFoundError:
+        pass
+    known = [str(item["id"]) for item in session.orchestrator.tasks(id_)]
+    for matching in (
+        [task for task in known if task.partition(".")[2] == name],
+        [task for task in known if task.endswith((f".{name}", f"-{name}"))],
+    ):
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise UsageError(f"{name!r} may be {' or '.join(matching[:5])}", code="ambiguous_task")
+    raise NotFoundError(
+        f"no task {name!r} in {id_}",
+        code="unknown_task",
+        hint=nearest(name, known + [task.partition(".")[2] for task in known]) or f"provisioning workflow show {id_}",
+    )
+
+
+def _progress(item: Mapping[str, Any]) -> str:
+    counts = item.get("tasks")
+    if not isinstance(counts, dict):
+        return ""
+    ended = sum(count for status, count in counts.items() if status in ("succeeded", "failed", "cancelled", "skipped"))
+    return f"{ended}/{sum(counts.values())}"
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    from ..render.times import parse_duration
+
+    return parse_duration(text)
