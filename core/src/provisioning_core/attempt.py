@@ -59,8 +59,8 @@ def run_attempt(
     (directory / "work").mkdir(parents=True)
     (directory / "input").write_text(json.dumps(told) + "\n", "ascii")
     environment = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-    # A Nushell operation calls `provisioning`, which is beside this Python where it is nowhere else.
-    environment["PATH"] = os.pathsep.join([environment.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    # An operation in Nushell calls `provisioning`: the one beside this Python, as under `orchestrator start`.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     environment |= {f"PROVISIONING_{name.upper()}": str(directory / name) for name in ("result", "events", "leave")}
     environment["PROVISIONING_WORKSPACE"] = str(where.workspace.resolve())
     with (directory / "input").open("rb") as stdin, (directory / "log").open("wb") as log:

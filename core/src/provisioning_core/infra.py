@@ -84,7 +84,9 @@ class Infra:
         known = [server.name for server in self.servers]
         missing = [name for name in names or () if name not in known]
         if missing:
-            words = "; ".join(f"no server {shown(name)}.{suggestion(name, known)}" for name in missing[:10])
+            words = "; ".join(
+                f"no server {shown(name)}.{suggestion(name, known)}".removesuffix(".") for name in missing[:10]
+            )
             raise NotFoundError(
                 f"infrastructure {self.name}: {words}",
                 code="unknown_server",

@@ -102,7 +102,8 @@ def _record_faults(
     values: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check]
 ) -> Sequence[str]:
     known = [*required, *optional]
-    faults = [f"unknown parameter {shown(name)}.{suggestion(name, known)}" for name in values if name not in known]
+    unknown = [name for name in values if name not in known]
+    faults = [f"unknown parameter {shown(name)}.{suggestion(name, known)}".removesuffix(".") for name in unknown]
     for name, check in {**required, **optional}.items():
         value = values.get(name)
         if value is None and name in required:

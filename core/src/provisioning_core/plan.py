@@ -153,7 +153,8 @@ def _delete_names(
     if servers is not None:
         missing = [name for name in servers if name not in names["server"]]
         if missing:
-            words = "; ".join(f"no server {shown(name)}.{suggestion(name, names['server'])}" for name in missing[:10])
+            guesses = [f"no server {shown(name)}.{suggestion(name, names['server'])}" for name in missing[:10]]
+            words = "; ".join(guess.removesuffix(".") for guess in guesses)
             known = ", ".join(names["server"][:20])
             raise NotFoundError(f"infrastructure {infra}: {words}", code="unknown_server", hint=f"there are: {known}")
         names = {"server": [name for name in names["server"] if name in servers], "network": []}

@@ -1,0 +1,10 @@
+# networks/create {infra, name, spec, labels?}: make the network, or find the one that is there (created: false).
+use ../_provisioning.nu *
+
+def main []: any -> nothing {
+    $in | run-operation {|task|
+        let made = (load-provider | create-network (name-of $task) (wish-of $task))
+        progress $"network ($made.name) (if $made.created { 'created' } else { 'is there: nothing to do' })"
+        { result: $made, resources: [{ kind: "network", id: $made.id }] }
+    }
+}

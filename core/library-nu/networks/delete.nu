@@ -1,0 +1,10 @@
+# networks/delete {infra, name}: delete the network where it is there (deleted: false where it is not).
+use ../_provisioning.nu *
+
+def main []: any -> nothing {
+    $in | run-operation {|task|
+        let gone = (load-provider | delete-network (name-of $task) ($task.params | merge { key: $task.key }))
+        progress $"network ($gone.name) (if $gone.deleted { 'deleted' } else { 'is not there: nothing to do' })"
+        { result: $gone }
+    }
+}

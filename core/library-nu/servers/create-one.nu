@@ -1,0 +1,11 @@
+# servers/create-one {infra, name, spec, labels?}: make the server, or find the one that is there (created: false).
+use ../_provisioning.nu *
+use create.nu create-server
+
+def main []: any -> nothing {
+    $in | run-operation {|task|
+        let made = (create-server (name-of $task) (wish-of $task))
+        progress $"server ($made.name) (if $made.created { 'created' } else { 'is there: nothing to do' })"
+        { result: $made, resources: [{ kind: "server", id: $made.id }] }
+    }
+}

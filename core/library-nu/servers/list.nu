@@ -1,0 +1,10 @@
+# servers/list {infra?}: the servers that exist, as a list.
+use ../_provisioning.nu *
+
+def main []: any -> nothing {
+    $in | run-operation {|task|
+        let servers = (load-provider | list-vms $task.params)
+        progress $"($servers | length) servers"
+        { result: $servers }
+    }
+}
