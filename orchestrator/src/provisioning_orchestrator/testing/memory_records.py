@@ -28,7 +28,7 @@ class MemoryRecords:
     def workflows(self, *, status: str | None, cursor: str | None, limit: int) -> Page:
         self._check()
         (before,) = _read(cursor, "w", 1) if cursor else (1 << 62,)
-        items = []
+        items: list[WorkflowView] = []
         for stored in self._newest_first():
             if stored.number < before and status in (None, stored.row.status.value):
                 if len(items) == limit:
@@ -102,4 +102,4 @@ def _read(cursor: str, kind: str, width: int) -> list[int]:
             raise ValueError(found)
     except (ValueError, TypeError) as error:
         raise BadCursor(f"the cursor {cursor!r} was not given out by this list; start again without one") from error
-    return position
+    return [int(p) for p in position]

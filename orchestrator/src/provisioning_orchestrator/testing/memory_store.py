@@ -163,7 +163,7 @@ class MemoryStore:
                 if idempotency is not None and (known := self._known(idempotency)) is not None:
                     return known
                 if row.id in self.disk.workflows:
-                    raise Conflict(f"there is a workflow {row.id!r} already")
+                    raise ValueError(f"there is a workflow {row.id!r} already")
                 self.disk.numbers += 1
                 number = self.disk.numbers
             if slices_left:
