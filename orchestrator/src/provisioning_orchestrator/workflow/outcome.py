@@ -2,8 +2,8 @@
 
 The rules are data in contract/examples/outcomes.json, which the core's direct mode obeys too. A signal or an exit code
 other than 0 is a failure (the result file's `error` says whether to try again and when). Exit 0 without a file is
-success; with `error`, failure; with `partial`, flagged success; with an unreadable or oversized file, the permanent failure
-`bad_result`.
+success; with `error`, failure; with `partial`, flagged success; with an unreadable or oversized file, the permanent
+failure `bad_result`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .records import TaskError
+from .retry import RETRY_AFTER_MAX_S
 from .spec import EXPANSION_BYTES_MAX, EXPANSION_TASKS_MAX, RESULT_BYTES_MAX
 
 MESSAGE_CHARS_MAX = 4_000
@@ -56,13 +57,16 @@ def interpret(
     if exit_code == 0 and not timed_out:
         if unreadable is not None:
             return ended(TaskError("bad_result", unreadable, retryable=False))
-        if document.get("status") == "error" or ("status" not in document and "error" in document):
-            return ended(_error(document, TaskError("error", "the operation reported an error without saying which")))
+        status = document.get("status", "success")
+        if status == "error" or (status == "success" and "error" in document):
+            error = _error(document, TaskError("error", "the operation reported an error without saying which"))
+            return ended(error, resources=_resources(document))
         return _success(document, ended)
     if cancelled:
-        return ended(None, cancelled=True)
+        return ended(None, cancelled=True, resources=_resources(document))
     if timed_out:
-        return ended(TaskError("timeout", "the attempt took longer than its timeout_s and was killed"))
+        error = TaskError("timeout", "the attempt took longer than its timeout_s and was killed")
+        return ended(error, resources=_resources(document))
     if signal is not None:
         default = TaskError("signal", f"the operation was killed by signal {signal}")
     else:
@@ -78,10 +82,14 @@ def _read(result: bytes | None, oversized: bool) -> tuple[dict[str, Any], str | 
         return {}, None
     try:
         document = json.loads(result.decode("utf-8"), parse_constant=_refuse_constant)
+        encode(document)  # what can be read but not kept (lone surrogates, 1e999) would stop the commit later
     except (ValueError, RecursionError) as error:
         return {}, f"the result file is not JSON: {error}"[:MESSAGE_CHARS_MAX]
     if not isinstance(document, dict):
         return {}, f"the result file holds a JSON {type(document).__name__}, not an object"
+    for name in ("status", "error", "tasks", "resources"):
+        if name in document and document[name] is None:
+            del document[name]
     fault = _shape_fault(document)
     return (document, None) if fault is None else ({}, fault)
 
@@ -101,11 +109,8 @@ def _shape_fault(document: dict[str, Any]) -> str | None:
 
 
 def _success(document: dict[str, Any], ended: Any) -> Interpretation:
-    try:
-        value = encode(document["result"]) if "result" in document else None
-        expansion = len(encode(document.get("tasks", [])))
-    except ValueError as error:
-        return ended(TaskError("bad_result", f"the result can't be kept: {error}", retryable=False))  # type: ignore[no-any-return]
+    value = encode(document["result"]) if "result" in document else None
+    expansion = len(encode(document.get("tasks", [])))
     if value is not None and len(value) > RESULT_BYTES_MAX:
         message = f"the result is {len(value)} bytes long; at most {RESULT_BYTES_MAX} are kept"
         return ended(TaskError("bad_result", message, retryable=False))  # type: ignore[no-any-return]
@@ -131,7 +136,7 @@ def _error(document: dict[str, Any], default: TaskError) -> TaskError:
         code=code[:100] if isinstance(code, str) and code else default.code,
         message=message[:MESSAGE_CHARS_MAX] if isinstance(message, str) and message else default.message,
         retryable=retryable if isinstance(retryable, bool) else True,
-        retry_after_s=float(after) if number and after is not None else None,
+        retry_after_s=float(min(after, RETRY_AFTER_MAX_S)) if number and after is not None else None,
     )
 
 
