@@ -215,8 +215,8 @@ class EmbeddedEngine:
                 self.admission.withdraw(actor.id)
             else:
                 self.carry_out(actor, wish)
-        if actor.machine.slices_pending or actor.machine.state.dirty:
-            actor.tell(events.SliceDue(self._clock.now()))
+        # Always: what was left of a slice may be nothing but the end of the workflow.
+        actor.tell(events.SliceDue(self._clock.now()))
         self._spawn(self._drive(actor), name=actor.id)
 
     def grant(self) -> None:

@@ -12,7 +12,7 @@ from .commands import Command, RequestSlot, SetTimer
 from .expansion import describe, new_task
 from .machine import Machine
 from .propagation import Propagation
-from .records import EventRecord, NewTask, Snapshot, TaskChange, TaskStatus, WorkflowRow, WorkflowStatus
+from .records import TASK_ENDED, EventRecord, NewTask, Snapshot, TaskChange, TaskStatus, WorkflowRow, WorkflowStatus
 from .spec import TaskSpec
 from .state import WorkflowState
 
@@ -45,7 +45,7 @@ def fresh(row: WorkflowRow, tasks: Sequence[NewTask]) -> Birth:
         state.add(task)
         if position % SLICE == 0:
             yield
-    return (yield from _finish(state, cancel=False))
+    return (yield from _finish(state))
 
 
 def rebuilt(snapshot: Snapshot) -> Birth:
@@ -60,7 +60,7 @@ def rebuilt(snapshot: Snapshot) -> Birth:
             yield
     for attempt in snapshot.attempts:
         state.running[attempt.seq] = attempt
-    return (yield from _finish(state, cancel=snapshot.workflow.cancel_requested))
+    return (yield from _finish(state))
 
 
 def at_once(birth: Birth) -> tuple[Machine, list[Command]]:
@@ -72,7 +72,7 @@ def at_once(birth: Birth) -> tuple[Machine, list[Command]]:
             return done.value  # type: ignore[no-any-return]
 
 
-def _finish(state: WorkflowState, *, cancel: bool) -> Birth:
+def _finish(state: WorkflowState) -> Birth:
     yield from _derive_subtrees(state)
     yield from _derive_needs(state)
     propagation = Propagation(state)
@@ -80,8 +80,6 @@ def _finish(state: WorkflowState, *, cancel: bool) -> Birth:
         _resume(state, propagation, seq)
         if seq % SLICE == 0:
             yield
-    if cancel:
-        propagation.cancel_all()
     commands, state.commands = state.commands, []
     return Machine(state, propagation), commands
 
@@ -110,14 +108,15 @@ def _derive_needs(state: WorkflowState) -> Generator[None, None, None]:
 def _resume(state: WorkflowState, propagation: Propagation, seq: int) -> None:
     """What was wished for this task and may not have been done."""
     task = state.task(seq)
-    if task.status is TaskStatus.READY:
+    if state.row.cancel_requested:
+        if task.status not in TASK_ENDED:
+            propagation.resume(task)
+    elif task.status is TaskStatus.READY:
         state.command(RequestSlot(seq))
     elif task.status is TaskStatus.WAITING and task.due_at is not None:
         state.command(SetTimer(seq, task.due_at))
-    elif task.status is TaskStatus.BLOCKED and task.open_needs == 0 and not state.row.cancel_requested:
-        propagation.make_ready(task)
-    if task.broken and any(state.task(each).status is TaskStatus.BLOCKED for each in task.dependents):
-        propagation.again_broken(task)
+    elif task.status is TaskStatus.BLOCKED and (task.open_needs == 0 or propagation.broken_need(task) is not None):
+        propagation.resume(task)
 
 
 def initial_change(task: NewTask) -> TaskChange:

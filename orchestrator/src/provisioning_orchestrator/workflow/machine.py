@@ -123,6 +123,7 @@ class Machine:
             return
         self._set_attempt_end(task, event.at, AttemptStatus.UNKNOWN, event.reason)
         task.lost += 1
+        task.never = 0  # it did start
         if task.row.repeatable and task.lost <= LOST_MAX and not self.state.row.cancel_requested:
             self.state.record(event.at, "task.requeued", task, attempt=event.number, reason=event.reason)
             self._again(task, event.at, 0.0)
@@ -163,6 +164,8 @@ class Machine:
         task = self.state.task(event.seq)
         if task.status is not TaskStatus.UNKNOWN:
             return
+        if event.resolution == "retry" and self.state.row.cancel_requested:
+            return  # nothing starts any more
         self.state.record(event.at, "task.resolved", task, **{"as": event.resolution})
         if event.resolution == "succeeded":
             self.state.set_status(task, TaskStatus.SUCCEEDED)
@@ -171,7 +174,7 @@ class Machine:
             task.error = TaskError("resolved", "a person decided that it failed", retryable=False)
             self.state.set_status(task, TaskStatus.FAILED)
             self._propagation.broke(task)
-        elif not self.state.row.cancel_requested:
+        else:
             task.lost = 0
             self._propagation.make_ready(task)
 

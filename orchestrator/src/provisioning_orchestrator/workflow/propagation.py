@@ -5,6 +5,7 @@ The worklist is never stored: after a crash `rebuild` derives what is left of it
 - completed(seq): it and all below it succeeded. Its dependents lose an open need; its parent an open child.
 - broke(seq): it, or something below it, did not succeed. Its dependents are skipped; its ancestors break too.
 - cancel(seq …): every task from seq on that is not running is cancelled.
+- resume(seq): a restart found that a cancel, a broken need or nothing at all keeps this task from staying as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .state import TaskState, WorkflowState
 
 SLICE = 1_000
 
-_COMPLETED, _BROKE, _CANCEL = "completed", "broke", "cancel"
+_COMPLETED, _BROKE, _CANCEL, _RESUME = "completed", "broke", "cancel", "resume"
 
 
 class Propagation:
@@ -38,9 +39,9 @@ class Propagation:
             task.broken = True
             self._work.append((_BROKE, task.row.seq, 0))
 
-    def again_broken(self, task: TaskState) -> None:
-        """Some of its dependents were not reached before a crash."""
-        self._work.append((_BROKE, task.row.seq, 0))
+    def resume(self, task: TaskState) -> None:
+        """It may not have been reached before a crash. One by one, so that a restart never starts a sweep again."""
+        self._work.append((_RESUME, task.row.seq, 0))
 
     def cancel_all(self) -> None:
         self._state.command(WithdrawRequests())
@@ -61,6 +62,9 @@ class Propagation:
                     self._work.appendleft((what, end, 0))
                 continue
             task = self._state.task(seq)
+            if what == _RESUME:
+                self._resume(task, at)
+                continue
             end = min(cursor + budget, len(task.dependents))
             for dependent in task.dependents[cursor:end]:
                 self._reach(what, task, self._state.task(dependent), at)
@@ -84,10 +88,26 @@ class Propagation:
                     self._cancel(dependent, at)
                 else:
                     self.make_ready(dependent)
-        elif dependent.status is TaskStatus.BLOCKED:
-            self._state.set_status(dependent, TaskStatus.SKIPPED)
-            self._state.record(at, "task.skipped", dependent, because=cause.row.id)
-            self.broke(dependent)
+        else:
+            self._skip(dependent, cause, at)
+
+    def _resume(self, task: TaskState, at: int) -> None:
+        if self._state.row.cancel_requested:
+            self._cancel_visit(task, at)
+        elif (cause := self.broken_need(task)) is not None:
+            self._skip(task, cause, at)
+        elif task.status is TaskStatus.BLOCKED and task.open_needs == 0:
+            self.make_ready(task)
+
+    def broken_need(self, task: TaskState) -> TaskState | None:
+        needs = (self._state.task(need) for need in task.row.needs)
+        return next((need for need in needs if need.broken), None)
+
+    def _skip(self, task: TaskState, cause: TaskState, at: int) -> None:
+        if task.status is TaskStatus.BLOCKED:
+            self._state.set_status(task, TaskStatus.SKIPPED)
+            self._state.record(at, "task.skipped", task, because=cause.row.id)
+            self.broke(task)
 
     def _climb(self, what: str, parent: TaskState) -> None:
         if what == _BROKE:
