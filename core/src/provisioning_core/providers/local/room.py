@@ -1,0 +1,384 @@
+"""The machine room: one small process per workspace, the parent of all its machines.
+
+It has imported the SSH server once, and every machine is a fork of it (11 MB instead of 40, milliseconds instead of
+half a second). It belongs to no attempt: the attempt that starts it hands it over, and with it all its descendants. It
+ends with its last machine. When it is killed its machines die with it, at once and by the kernel, so that there never
+is a machine that nobody looks after; the registry then says `stopped`, and the next create of the same key starts the
+machine again, with its disk, its id and its address.
+
+It does one thing after the other, so two creates of one key are one create and a finding. A client sends one line,
+`{"create": wish, "isolation": …}`, and hears `{"announce": record}`, then `{"done": record, "created": bool}` or
+`{"error": {…}}`.
+`opening` is how it comes to be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import pwd
+import secrets
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import ProviderError
+from ...provider import Wish
+from . import forks, machine, processes
+from .disk import make_disk
+from .keys import host_key, workspace_key
+from .processes import LINUX
+from .registry import SSH_PORT, Isolation, Record, Registry, new_record
+from .setting import Setting
+
+if LINUX:
+    from . import kernel, sandbox
+    from .network import Networks
+
+_UNUSED_S = 10.0  # a room in which no machine was ever made
+_READY_S = 20.0
+_REQUEST_S = 5.0
+_REQUEST_BYTES_MAX = 4 << 20
+_SHARED_BY_PROCESS_LEVEL = ("hostname", "processes", "file system", "network")
+
+
+@dataclass(frozen=True, slots=True)
+class _Living:
+    """A machine that runs: its first process is our child. control: our end of its control socket."""
+
+    record: Record
+    control: socket.socket
+
+
+class Room:
+    def __init__(self, workspace: Path) -> None:
+        self._registry = Registry(workspace)
+        self._living: dict[int, _Living] = {}
+        self._public_key = workspace_key(self._registry)
+        self._networks: Networks | None = None
+        self._ground = -1
+        self._refusal = self._break_ground()
+
+    def serve(self, listener: socket.socket) -> None:
+        """Answer one client after the other, until the last machine is gone."""
+        woken, waker = os.pipe()
+        for descriptor in (woken, waker):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        unused_until = time.monotonic() + _UNUSED_S
+        while True:
+            timeout = None if self._living else max(0.0, unused_until - time.monotonic())
+            readable, _, _ = select.select([woken, listener.fileno()], [], [], timeout)
+            if not readable and not self._living:
+                return
+            if woken in readable:
+                os.read(woken, 4096)
+            if self._reap() and not self._living:
+                unused_until = 0.0  # what is waiting at the door is still let in
+            if listener.fileno() in readable:
+                self._attend(listener)
+
+    def _attend(self, listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            client.settimeout(_REQUEST_S)
+            try:
+                request = _read_line(client)
+                if request is None:
+                    return  # it only looked whether we are here
+                for answer in self._answers(request):
+                    client.sendall(json.dumps(answer).encode() + b"\n")
+            except OSError as error:
+                _log(f"a client went away: {error}")  # what it wished is done all the same
+
+    def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._create(Wish(**request["create"]), request["isolation"])
+        except ProviderError as error:
+            yield _problem(error)
+        except Exception as error:
+            _log(f"creating {request['create'].get('name')!r} failed: {type(error).__name__}: {error}")
+            yield _problem(ProviderError(f"cannot create server {request['create'].get('name')!r}: {error}"))
+
+    def _create(self, wish: Wish, isolation: Isolation | None) -> Iterator[dict[str, Any]]:
+        with self._registry.locked():
+            self._registry.sweep()
+            record = self._registry.find("server", intent=wish.intent, key=wish.key)
+            if record is None:
+                record = self._settled(new_record(self._registry, wish), isolation)
+                self._registry.write(record)
+        yield {"announce": asdict(record)}
+        with self._registry.locked():
+            found = self._registry.get("server", record.id)
+            if found is None:
+                raise ProviderError(f"server {record.name!r} ({record.id}) was deleted while it was being created")
+            record = found
+            created = not record.ready
+            if not processes.alive(record.process):
+                record = self._start(record)
+        yield {"done": asdict(record), "created": created}
+
+    def _settled(self, record: Record, isolation: Isolation | None) -> Record:
+        """Decide how far the new machine is separated from the host, and where SSH reaches it."""
+        if isolation == "namespace" and self._refusal:
+            raise ProviderError(
+                f"cannot create server {record.name!r} in namespaces: {self._refusal}",
+                code="isolation_unavailable",
+                hint="allow user namespaces, or ask for the isolation 'process'",
+                retryable=False,
+            )
+        level: Isolation = isolation or ("process" if self._refusal else "namespace")
+        host, port = (f"127.42.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}", SSH_PORT)
+        if not LINUX:
+            host, port = "127.0.0.1", 20000 + secrets.randbelow(10000)  # only this address exists there
+        if level == "namespace":
+            return replace(record, isolation=level, ssh_host=host, ssh_port=port, address=record.address or host)
+        return replace(
+            record,
+            isolation=level,
+            ssh_host=host,
+            ssh_port=port,
+            address=host,
+            user=_login_name(),
+            shared_with_host=_SHARED_BY_PROCESS_LEVEL,
+        )
+
+    def _start(self, record: Record) -> Record:
+        """Start the machine of this record and wait until it serves. The registry is locked by us."""
+        home = self._registry.home("server", record.id)
+        make_disk(home, record.name, self._public_key)
+        if record.host_key is None:
+            record = replace(record, host_key=host_key(home))
+        listener, record = self._listener(record)
+        ours, theirs = socket.socketpair()
+        with listener, theirs:
+            ours.settimeout(_READY_S)
+            try:
+                pid = self._fork(record, listener, theirs)
+                theirs.close()  # else its death would not be seen
+                if record.isolation == "namespace":
+                    self._connect(record, ours)
+                    ours.sendall(b"go\n")
+                heard = ours.recv(65536).decode(errors="replace")
+            except OSError as error:
+                ours.close()
+                raise ProviderError(f"cannot start server {record.name!r}: {error}") from error
+        if heard != "ready\n":
+            ours.close()  # its end of file ends the machine, if it still lives
+            raise ProviderError(
+                f"cannot start server {record.name!r}: its SSH server ended early; {_last_line(home / 'machine.log')}"
+            )
+        record = replace(record, process=processes.identify(pid), ready=True)
+        self._living[pid] = _Living(record, ours)
+        self._registry.write(record)
+        self._registry.write_known_hosts()
+        self._tell_names(record.network)
+        return record
+
+    def _fork(self, record: Record, listener: socket.socket, theirs: socket.socket) -> int:
+        home = self._registry.home("server", record.id)
+        inside = record.isolation == "namespace"
+        setting = Setting(
+            hostname=record.name,
+            user=record.user,
+            home="/root" if inside else str(home / "disk/root"),
+            host_key=(home / "host_key").read_text(),
+            public_key=self._public_key,
+            first=inside,
+        )
+        log = os.open(home / "machine.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        told, tell = os.pipe()
+        kept = {log, tell, listener.fileno(), theirs.fileno(), *([self._ground] if inside else [])}
+
+        def live() -> None:
+            for target in (1, 2):
+                os.dup2(log, target)
+            os.close(log)
+            os.chdir(home)
+            if inside:
+                _live_inside(self._ground, tell, setting, listener, theirs)
+            else:
+                os.close(tell)
+                live_beside(setting, listener, theirs)
+
+        pid = forks.fork(live, keep=kept) if LINUX else _spawn_beside(setting, listener, theirs, log)
+        os.close(log)
+        os.close(tell)
+        with os.fdopen(told, "rb") as file:
+            word = file.read()
+        if inside:
+            os.waitpid(pid, 0)  # the porter; its child, whose pid it has told, is ours now
+            if not word:
+                raise OSError(f"it could not leave the host; {_last_line(home / 'machine.log')}")
+            pid = int(word)
+        return pid
+
+    def _connect(self, record: Record, ours: socket.socket) -> None:
+        descriptors = socket.recv_fds(ours, 1, 1)[1]
+        if not descriptors:
+            log = self._registry.home("server", record.id) / "machine.log"
+            raise OSError(f"it could not get a file system of its own; {_last_line(log)}")
+        (namespace,) = descriptors
+        try:
+            assert self._networks is not None
+            network = self._registry.get("network", record.network) if record.network else None
+            if network is None or network.cidr is None or record.address is None:
+                self._networks.isolate(namespace)
+            else:
+                self._networks.connect(namespace, network.id, network.cidr, record.address)
+        finally:
+            os.close(namespace)
+
+    def _listener(self, record: Record) -> tuple[socket.socket, Record]:
+        """A socket of the host for the machine's SSH, at the recorded address, or at another where that is taken."""
+        for _ in range(64):
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((record.ssh_host, record.ssh_port))
+                listener.listen(128)
+                return listener, record
+            except OSError as error:
+                listener.close()
+                if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+                    raise
+            fresh = self._settled(record, record.isolation)
+            record = replace(record, ssh_host=fresh.ssh_host, ssh_port=fresh.ssh_port)
+        raise ProviderError(f"no loopback address is free for the SSH server of {record.name!r}")
+
+    def _tell_names(self, network: str | None) -> None:
+        """Give every machine of that network the table of all of them."""
+        members = [each for each in self._living.values() if network and each.record.network == network]
+        table = {each.record.name: str(each.record.address) for each in members}
+        for member in members:
+            if member.record.isolation == "namespace":
+                with contextlib.suppress(OSError):
+                    member.control.sendall(json.dumps(table).encode() + b"\n")
+
+    def _reap(self) -> bool:
+        """Bury what has died. True where a machine was among it."""
+        dead = []
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid in self._living:
+                dead.append(self._living.pop(pid))
+        for each in dead:
+            each.control.close()
+        for network in {each.record.network for each in dead}:
+            self._tell_names(network)
+        if dead and self._networks is not None:
+            self._networks.forget({each.record.network for each in self._living.values() if each.record.network})
+        return bool(dead)
+
+    def _break_ground(self) -> str | None:
+        """None where machines can have namespaces, else why not."""
+        if not LINUX:
+            return f"{sys.platform} has no namespaces"
+        try:
+            os.chdir(self._registry.root)
+            forks.answer(sandbox.probe)
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+
+                def dig() -> bytes:
+                    sandbox.break_ground(theirs)
+                    return b""
+
+                forks.answer(dig, keep=[theirs.fileno()])
+                self._ground = socket.recv_fds(ours, 1, 1)[1][0]
+            self._networks = Networks(self._ground)
+            return None
+        except OSError as error:
+            return str(error)
+        finally:
+            os.chdir("/")
+
+
+def _live_inside(ground: int, tell: int, setting: Setting, listener: socket.socket, control: socket.socket) -> None:
+    pid = sandbox.leave_host(ground)
+    if pid != 0:
+        os.write(tell, str(pid).encode())
+        return
+    os.close(ground)
+    os.close(tell)
+    sandbox.settle(setting.hostname, control)
+    if control.recv(3) != b"go\n":
+        return
+    kernel.die_with_parent(signal.SIGKILL)  # not before: joining a namespace clears it, and the porter was our parent
+    control.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        if control.recv(1, socket.MSG_PEEK) == b"":
+            return  # the room had died just before
+    machine.serve(setting, listener, control)
+
+
+def live_beside(setting: Setting, listener: socket.socket, control: socket.socket) -> None:
+    if LINUX:
+        kernel.adopt_orphans()
+        kernel.die_with_parent(signal.SIGTERM)  # it has to clear its sessions away itself
+    machine.serve(setting, listener, control)
+
+
+def _spawn_beside(setting: Setting, listener: socket.socket, control: socket.socket, log: int) -> int:
+    """Where forking without exec is unsafe (macOS): a fresh interpreter per machine."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as file:
+        json.dump(asdict(setting), file)
+    kept = (listener.fileno(), control.fileno())
+    for descriptor in kept:
+        os.set_inheritable(descriptor, True)
+    actions = [(os.POSIX_SPAWN_DUP2, reader, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+    argv = [sys.executable, "-m", __package__, "machine", str(kept[0]), str(kept[1])]
+    try:
+        return os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions)
+    finally:
+        os.close(reader)
+        for descriptor in kept:
+            os.set_inheritable(descriptor, False)
+
+
+def _read_line(client: socket.socket) -> dict[str, Any] | None:
+    text = b""
+    while not text.endswith(b"\n"):
+        data = client.recv(65536)
+        if not data or len(text) > _REQUEST_BYTES_MAX:
+            return None
+        text += data
+    request: dict[str, Any] = json.loads(text)
+    return request
+
+
+def _login_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return f"{log} ends with: {lines[-1] if lines else '(nothing)'}"
+
+
+def _problem(error: ProviderError) -> dict[str, Any]:
+    fields = {"message": error.message, "code": error.code, "hint": error.hint, "retryable": error.retryable}
+    return {"error": fields}
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
