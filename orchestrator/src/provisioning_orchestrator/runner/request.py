@@ -1,0 +1,85 @@
+"""What the daemon asks the frozen helper to run, as one message of a SOCK_SEQPACKET socket.
+
+Fields are separated by NUL, which no path, argument or environment entry can hold. The state file's descriptor, with
+the lock in it, travels beside the message.
+"""
+
+from __future__ import annotations
+
+MESSAGE_BYTES_MAX = 128 * 1024
+
+
+class Request:
+    """number: of the request, repeated in the answer. id: the attempt's, as it is in the header of its state file.
+
+    input: length of the input in bytes. keep: where the working directory goes if the attempt left something in it.
+    leave: the file that names handed-over processes. environment: entries added to the helper's own environment.
+    sync: the claim and the outcome are synced to the disk.
+    """
+
+    __slots__ = (
+        "arguments", "environment", "grace_s", "id", "input", "keep", "leave", "log", "number", "sync", "timeout_s",
+        "work",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        id: str,
+        input: int,
+        log: str,
+        work: str,
+        keep: str,
+        leave: str,
+        timeout_s: float,
+        grace_s: float,
+        sync: bool,
+        arguments: list[str],
+        environment: list[str],
+    ) -> None:
+        self.number = number
+        self.id = id
+        self.input = input
+        self.log = log
+        self.work = work
+        self.keep = keep
+        self.leave = leave
+        self.timeout_s = timeout_s
+        self.grace_s = grace_s
+        self.sync = sync
+        self.arguments = arguments
+        self.environment = environment
+
+    def encode(self) -> bytes:
+        """Raises ValueError where a field holds a NUL or the whole is longer than MESSAGE_BYTES_MAX."""
+        fields = [
+            str(self.number), self.id, str(self.input), self.log, self.work, self.keep, self.leave,
+            repr(self.timeout_s), repr(self.grace_s), "1" if self.sync else "0",
+            str(len(self.arguments)), *self.arguments, *self.environment,
+        ]  # fmt: skip
+        data = "\0".join(fields).encode("utf-8", "surrogateescape")
+        if data.count(0) != len(fields) - 1:
+            raise ValueError(f"starting {self.id}: a path, argument or variable holds a NUL character")
+        if len(data) > MESSAGE_BYTES_MAX:
+            raise ValueError(f"starting {self.id}: paths and arguments take {len(data)} bytes, {MESSAGE_BYTES_MAX} fit")
+        return data
+
+    @classmethod
+    def decode(cls, data: bytes) -> Request:
+        fields = data.decode("utf-8", "surrogateescape").split("\0")
+        arguments_end = 11 + int(fields[10])
+        return cls(
+            number=int(fields[0]),
+            id=fields[1],
+            input=int(fields[2]),
+            log=fields[3],
+            work=fields[4],
+            keep=fields[5],
+            leave=fields[6],
+            timeout_s=float(fields[7]),
+            grace_s=float(fields[8]),
+            sync=fields[9] == "1",
+            arguments=fields[11:arguments_end],
+            environment=fields[arguments_end:],
+        )

@@ -1,0 +1,342 @@
+"""The shim: one small process per attempt, which runs the operation, outlives the daemon and writes the outcome.
+
+It is a fork of the frozen helper (`forker`), has a session of its own and holds no descriptor but its attempt's:
+
+ 1. re-take the lock that it inherited: whoever cannot, is late, and goes
+ 2. look at the claim under the lock: a poisoned or used one means go, without a trace
+ 3. open the log, take the working directory, put the input into an anonymous file
+ 4. claim: from here on "it never started" cannot be said any more
+ 5. become sub-reaper, fork, and in the child: own process group, death with the shim, exec
+ 6. wait: for the end, for the timeout, for SIGTERM (a cancel), and for the log to need cutting
+ 7. end what is left of the tree: TERM, grace, KILL; except what the operation handed over
+ 8. write the outcome, whole, by one call; go: the lock is free
+
+If anything goes wrong before 4 the reason goes into the note and nothing ran. After 4 it goes there too, but only a
+written outcome counts: a shim that could not wait for its child writes none, because a guessed one would be a lie.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import time
+
+from . import processes, statefile
+from .logcap import LogCap
+from .request import Request
+
+EXEC_FAILED = 127
+POLL_S = 0.02
+POLL_MAX_S = 0.5
+_FOREVER = float("inf")
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# Failures of exec that may pass: nothing ran, and the attempt may be made again.
+_PASSING = frozenset({errno.ENOMEM, errno.EAGAIN, errno.ETXTBSY, errno.ENFILE, errno.EMFILE, errno.EIO})
+
+
+class Refused(Exception):
+    """The attempt may not or cannot run; nothing of it has run."""
+
+
+class Shim:
+    """state: the descriptor of the state file, with the lock in it. oom_score: the operation's, None: leave it."""
+
+    def __init__(self, state: int, request: Request, boot: str, environment: dict[str, str], oom_score: bytes | None):
+        self._state = state
+        self._request = request
+        self._boot = boot
+        self._environment = environment
+        self._oom_score = oom_score
+        self._timed_out = False
+        self._cancelled = False
+        self._kill_at = _FOREVER
+
+    def run(self) -> None:
+        """The whole life of the attempt. Returns when the process may exit."""
+        try:
+            self._take_lock()
+            self._prepare()
+            self._claim()
+        except (Refused, OSError, ValueError, statefile.Torn) as reason:
+            self._note(reason)
+            return
+        try:
+            processes.become_subreaper()
+            main = self._fork()
+            if main is not None:
+                self._outlive(main)
+        except Exception as reason:
+            self._note(reason)
+
+    # --- before the claim --------------------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os._exit(error.errno or 1)  # Someone else decides about this attempt now: not even a note may be written.
+        content = os.pread(self._state, statefile.REGIONS_END, 0)
+        if statefile.layout_of(content) != statefile.LAYOUT:
+            os._exit(errno.EPROTO)
+        claim = content[statefile.CLAIM[0] : sum(statefile.CLAIM)]
+        outcome = content[statefile.OUTCOME[0] : sum(statefile.OUTCOME)]
+        if claim.strip(b"\0") or outcome.strip(b"\0"):
+            os._exit(errno.EEXIST)
+        if statefile.fields_of(content, statefile.HEADER).get("id") != self._request.id:
+            os._exit(errno.EINVAL)
+
+    def _prepare(self) -> None:
+        request = self._request
+        self._log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._work = os.open(request.work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._work, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("the working directory belongs to a living attempt") from None
+        if os.listdir(self._work):  # noqa: PTH208
+            raise Refused("the working directory is not empty")
+        os.fchdir(self._work)
+        self._input = self._anonymous_file(os.pread(self._state, request.input, statefile.REGIONS_END) + b"\n")
+
+    def _anonymous_file(self, content: bytes) -> int:
+        """The operation must not get the state file itself: it could write into it."""
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("input", os.MFD_CLOEXEC)
+        else:
+            path = self._request.keep + ".input"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.unlink(path)  # noqa: PTH108
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def _claim(self) -> None:
+        pid = os.getpid()
+        me = processes.process(pid)
+        inode = 0
+        if processes.LINUX:
+            pidfd = os.pidfd_open(pid)
+            inode = processes.pidfd_inode(pidfd)
+            os.close(pidfd)
+        self._started_at = time.time_ns() // 1000
+        self._began = time.clock_gettime(_BOOTTIME)
+        fields: dict[str, object] = {"pid": pid, "start": me.start if me else 0, "boot": self._boot, "inode": inode}
+        statefile.write(self._state, statefile.CLAIM, fields)
+        if self._request.sync:
+            os.fdatasync(self._state)
+
+    # --- the operation -----------------------------------------------------------------------------------------------
+
+    def _fork(self) -> int | None:
+        shim = os.getpid()
+        try:
+            main = os.fork()
+        except OSError as error:
+            self._write_outcome({"kind": "never", "errno": error.errno})
+            return None
+        if main == 0:
+            self._become_operation(shim)
+        self._main = main
+        os.close(self._input)
+        return main
+
+    def _become_operation(self, shim: int) -> None:
+        """In the child, up to exec. Everything that is the same for all attempts was set in the helper."""
+        try:
+            os.setpgid(0, 0)
+            if not processes.die_with_parent(shim):
+                os._exit(EXEC_FAILED)
+            if self._oom_score is not None:
+                self._raise_oom_score(self._oom_score)
+            os.dup2(self._input, 0)
+            os.dup2(self._log, 1)
+            os.dup2(self._log, 2)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            environment = self._environment.copy()
+            for entry in self._request.environment:
+                name, _, value = entry.partition("=")
+                environment[name] = value
+            os.execve(self._request.arguments[0], self._request.arguments, environment)  # noqa: S606
+        except OSError as error:
+            statefile.write(self._state, statefile.NOTE, {"exec": error.errno})
+        except BaseException as error:
+            statefile.write(
+                self._state, statefile.NOTE, {"exec": errno.EINVAL, "why": statefile.free_text(repr(error))}
+            )
+        finally:
+            os._exit(EXEC_FAILED)
+
+    def _raise_oom_score(self, score: bytes) -> None:
+        """When memory runs out the operation is to go before its shim does."""
+        try:
+            fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+            os.write(fd, score)
+            os.close(fd)
+        except OSError:
+            pass
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    def _outlive(self, main: int) -> None:
+        cap = LogCap(self._log, self._state)
+        status = self._wait(main, cap)
+        ended_at = time.time_ns() // 1000
+        timed_out, cancelled = self._timed_out, self._cancelled
+        some_left = self._clear_tree(cap) if processes.LINUX else self._clear_group()
+        self._keep_what_is_left(some_left)
+        cap.look()
+        code = os.waitstatus_to_exitcode(status)
+        outcome: dict[str, object] = {"kind": "exited", "code": code}
+        if code == EXEC_FAILED:
+            outcome.update(self._failure_of_exec())
+        outcome.update(
+            timed_out=int(timed_out), cancelled=int(cancelled), started=self._started_at, ended=ended_at, cut=cap.cut
+        )
+        self._write_outcome(outcome)
+
+    def _wait(self, main: int, cap: LogCap) -> int:
+        """The status of the main process. Raises OSError where the system does not tell: nothing is written then."""
+        deadline = self._began + self._request.timeout_s
+        while True:
+            status = self._reap(main)
+            if status is not None:
+                return status
+            now = time.clock_gettime(_BOOTTIME)
+            if now >= deadline and not self._timed_out:
+                self._timed_out = not self._cancelled
+                deadline = _FOREVER
+                self._end_within(self._request.grace_s, now)
+            if now >= self._kill_at:
+                self._signal_tree(signal.SIGKILL)
+            cap.look()
+            pause = min(cap.interval_s, max(0.0, deadline - now), max(POLL_S, self._kill_at - now))
+            if self._pause(pause) == signal.SIGTERM:
+                self._cancelled = not self._timed_out
+                self._end_within(self._grace_of_cancel(), time.clock_gettime(_BOOTTIME))
+
+    def _reap(self, main: int | None) -> int | None:
+        """Bury all that ended. The status of `main` if it is among them. Raises ChildProcessError: no child is left."""
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return None
+            if pid == main:
+                return status
+
+    def _end_within(self, grace_s: float, now: float) -> None:
+        """TERM to the whole tree now, KILL after the grace; a second call can only make it shorter."""
+        self._kill_at = min(self._kill_at, now + grace_s)
+        self._signal_tree(signal.SIGTERM)
+
+    def _grace_of_cancel(self) -> float:
+        try:
+            content = os.pread(self._state, statefile.REGIONS_END, 0)
+            return float(statefile.fields_of(content, statefile.CANCEL).get("grace", self._request.grace_s))
+        except (OSError, ValueError, statefile.Torn):
+            return self._request.grace_s
+
+    def _pause(self, seconds: float) -> int | None:
+        """Sleep until a child ends, a cancel comes or the time is over; the signal that came."""
+        if hasattr(signal, "sigtimedwait"):
+            came = signal.sigtimedwait(_AWAITED, seconds)
+            return came.si_signo if came else None
+        time.sleep(min(seconds, POLL_S))
+        pending = signal.sigpending() & _AWAITED
+        return signal.sigwait(pending) if pending else None
+
+    # --- the end of the tree -----------------------------------------------------------------------------------------
+
+    def _clear_tree(self, cap: LogCap) -> bool:
+        """End all descendants that were not handed over. True: handed-over ones live on."""
+        asked: set[tuple[int, int]] = set()
+        pause = POLL_S
+        now = time.clock_gettime(_BOOTTIME)
+        self._kill_at = min(self._kill_at, now + self._request.grace_s)
+        while True:
+            try:
+                self._reap(None)
+            except ChildProcessError:
+                return False
+            rest = self._rest()
+            if not rest:
+                return True
+            killing = time.clock_gettime(_BOOTTIME) >= self._kill_at
+            for one in rest:
+                if killing or (one.pid, one.start) not in asked:
+                    asked.add((one.pid, one.start))
+                    processes.send(one.pid, one.start, signal.SIGKILL if killing else signal.SIGTERM)
+            cap.look()
+            if self._pause(pause) == signal.SIGTERM:
+                self._kill_at = min(self._kill_at, time.clock_gettime(_BOOTTIME) + self._grace_of_cancel())
+            pause = min(pause * 1.5, POLL_MAX_S, max(POLL_S, self._kill_at - time.clock_gettime(_BOOTTIME)))
+
+    def _rest(self) -> list[processes.Process]:
+        """Living descendants, handed-over ones left out."""
+        known = processes.table()
+        below = processes.descendants(known, {os.getpid()})
+        if not below:
+            return []
+        below -= processes.handed_over(known, self._request.leave, never=self._main)
+        return [known[pid] for pid in below if known[pid].state not in "ZX"]
+
+    def _signal_tree(self, number: int) -> None:
+        if not processes.LINUX:
+            self._signal_group(number)
+        for one in self._rest():
+            processes.send(one.pid, one.start, number)
+
+    def _clear_group(self) -> bool:
+        """Where there is no sub-reaper only the operation's own process group can be ended."""
+        self._kill_at = min(self._kill_at, time.clock_gettime(_BOOTTIME) + self._request.grace_s)
+        alive = self._signal_group(signal.SIGTERM)
+        while alive:
+            self._pause(POLL_S)
+            killing = time.clock_gettime(_BOOTTIME) >= self._kill_at
+            alive = self._signal_group(signal.SIGKILL if killing else 0)
+        return False
+
+    def _signal_group(self, number: int) -> bool:
+        try:
+            os.killpg(self._main, number)
+        except OSError:
+            return False
+        return True
+
+    def _keep_what_is_left(self, some_left: bool) -> None:
+        """A directory that holds something, or in which a handed-over process may live, serves no other attempt."""
+        try:
+            if some_left or os.listdir(self._work):  # noqa: PTH208
+                os.rename(self._request.work, self._request.keep)  # noqa: PTH104
+        except OSError:
+            pass  # It stays where it is: not empty, so that nobody takes it.
+
+    # --- what is written ---------------------------------------------------------------------------------------------
+
+    def _failure_of_exec(self) -> dict[str, object]:
+        """The operation itself may exit with 127: only a note says that it never began."""
+        note = statefile.fields_of(os.pread(self._state, statefile.REGIONS_END, 0), statefile.NOTE)
+        if "exec" not in note:
+            return {}
+        number = int(note["exec"])
+        return {"kind": "never" if number in _PASSING else "refused", "errno": number}
+
+    def _write_outcome(self, fields: dict[str, object]) -> None:
+        if self._request.sync:
+            os.fdatasync(self._log)
+        statefile.write(self._state, statefile.OUTCOME, fields)
+        if self._request.sync:
+            os.fdatasync(self._state)
+
+    def _note(self, reason: BaseException) -> None:
+        try:
+            text = statefile.free_text(str(reason) or repr(reason))
+            statefile.write(self._state, statefile.NOTE, {"why": text})
+        except OSError:
+            pass
+
+
+_AWAITED = {signal.SIGCHLD, signal.SIGTERM}

@@ -1,0 +1,355 @@
+"""Attempts that are alive, until their end: who tells it, what is read then, and what is made sure first.
+
+A shim's end is a pidfd becoming readable. Where there is no pidfd (another system, a shim that has not claimed yet, no
+descriptor left) the lock is looked at every PATROL_S. Either way the state file decides, never the signal that woke us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+
+from provisioning_orchestrator.crash import crash_point
+from provisioning_orchestrator.ports import (
+    Alive,
+    AttemptEnded,
+    AttemptId,
+    Exited,
+    Fact,
+    NeverStarted,
+    OrchestratorError,
+    Vanished,
+    Verdict,
+)
+
+from . import processes
+from .boot import Boot
+from .classify import Finding, classify, is_over
+from .command import Interpreters, Refusal, explain
+from .files import AttemptFiles
+from .library import LibraryFiles
+from .logs import log_size
+from .reports import ReportReader
+from .sweep import Remains, sweep
+from .workdirs import WorkDirectories
+
+SLICE_S = 0.004
+PATROL_S = 0.1
+REPORTS_EVERY = 3
+REPORTS_AT_ONCE_BYTES = 256 * 1024
+SWEEP_AGAIN_S = 1.0
+
+Ending = Exited | NeverStarted | Vanished
+
+
+class Watched:
+    """An attempt that is alive as far as this daemon knows.
+
+    work: its working directory's name, where this daemon gave it one. pidfd: its shim's, -1 without. shim: the shim's
+    pid and start time where it has claimed. command: what was to be executed, where this daemon started it.
+    """
+
+    __slots__ = ("cancel_wanted", "command", "files", "id", "pidfd", "reports", "shim", "work")
+
+    def __init__(self, id: AttemptId, files: AttemptFiles, work: str = "", command: Sequence[str] = ()) -> None:
+        self.id = id
+        self.files = files
+        self.work = work
+        self.command = list(command)
+        self.reports = ReportReader(id, files.events)
+        self.pidfd = -1
+        self.shim: tuple[int, int] | None = None
+        self.cancel_wanted = False
+
+
+@dataclass
+class Facts:
+    """What is to be told, in order."""
+
+    queue: deque[Fact] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def emit(self, fact: Fact) -> None:
+        self.queue.append(fact)
+        self.arrived.set()
+
+
+class Watcher:
+    """Must be used from one loop's thread. `boot` may be replaced when recovery is over."""
+
+    def __init__(self, boot: Boot, work: WorkDirectories, interpreters: Interpreters, library: LibraryFiles) -> None:
+        self.boot = boot
+        self.facts = Facts()
+        self.watched: dict[AttemptId, Watched] = {}
+        self._work = work
+        self._interpreters = interpreters
+        self._library = library
+        self._loop = asyncio.get_running_loop()
+        self._polled: set[AttemptId] = set()
+        self._growing: dict[asyncio.Future[None], tuple[AttemptId, AttemptFiles, int]] = {}
+        self._busy = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._do(self._patrol())
+
+    def close(self) -> None:
+        """Forget them; they live on."""
+        self._closed = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        for watched in self.watched.values():
+            self._unwatch(watched)
+        for grown in self._growing:
+            grown.cancel()
+
+    # --- watching ----------------------------------------------------------------------------------------------------
+
+    def watch(self, watched: Watched, pidfd: int) -> None:
+        """pidfd: of its shim, -1 where that has ended already or there are none."""
+        self.watched[watched.id] = watched
+        self._busy.set()
+        if pidfd >= 0:
+            watched.pidfd = pidfd
+            self._loop.add_reader(pidfd, self._noticed, watched)
+        else:
+            self._loop.call_soon(self.conclude, watched)
+
+    def find(self, watched: Watched) -> None:
+        """Whether it is alive is not known: watch it, or tell its end."""
+        self.watched[watched.id] = watched
+        self.conclude(watched)
+
+    def conclude(self, watched: Watched) -> None:
+        """Its shim seems to be gone: find out, and tell. What is still alive is looked at again and again."""
+        if self._closed or watched.id not in self.watched:
+            return
+        crash_point("before-outcome-read")
+        finding = self._classify(watched)
+        if isinstance(finding.verdict, Alive):
+            self._follow(watched, finding)
+            return
+        self._polled.discard(watched.id)
+        if isinstance(finding.verdict, Vanished):
+            self._do(self._bury(watched, finding))
+        elif _many_reports(watched):
+            self._do(self._end_slowly(watched, finding))
+        else:
+            self._end(watched, finding)
+
+    def cancel(self, watched: Watched) -> None:
+        """SIGTERM to its shim; where that is not known yet, as soon as it is."""
+        watched.cancel_wanted = False
+        if watched.pidfd >= 0:
+            processes.send_by(watched.pidfd, signal.SIGTERM)
+        elif watched.shim is not None:
+            processes.send(*watched.shim, signal.SIGTERM)
+        else:
+            watched.cancel_wanted = True
+
+    def _classify(self, watched: Watched) -> Finding:
+        try:
+            return classify(watched.id, watched.files, self.boot)
+        except OSError:  # No descriptor is free, or the disk does not answer: nothing can be said now.
+            return Finding(Alive())
+
+    def _noticed(self, watched: Watched) -> None:
+        self._unwatch(watched)
+        self.conclude(watched)
+
+    def _unwatch(self, watched: Watched) -> None:
+        if watched.pidfd >= 0:
+            self._loop.remove_reader(watched.pidfd)
+            os.close(watched.pidfd)
+            watched.pidfd = -1
+
+    def _follow(self, watched: Watched, finding: Finding) -> None:
+        self._busy.set()
+        if watched.pidfd >= 0:
+            return
+        claim = finding.claim
+        if claim.get("boot") == self.boot.id:
+            watched.shim = (int(claim["pid"]), int(claim["start"]))
+            pidfd = processes.open_exactly(*watched.shim, int(claim["inode"]))
+            if pidfd is not None:
+                self._polled.discard(watched.id)
+                self.watch(watched, pidfd)
+                return
+        self._polled.add(watched.id)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _end(self, watched: Watched, finding: Finding) -> None:
+        """The last facts of an attempt; from here on it is not known any more."""
+        self.watched.pop(watched.id, None)
+        for fact in watched.reports.read(final=True):
+            self.facts.emit(fact)
+        self.facts.emit(AttemptEnded(watched.id, self._completed(watched, finding)))
+        for grown, (followed, _, _) in self._growing.items():
+            if followed == watched.id and not grown.done():
+                grown.set_result(None)
+
+    async def _end_slowly(self, watched: Watched, finding: Finding) -> None:
+        """The same where reading all reports may take long."""
+        for fact in await asyncio.to_thread(watched.reports.read, True):
+            self.facts.emit(fact)
+        self._end(watched, finding)
+
+    async def _bury(self, watched: Watched, finding: Finding) -> None:
+        """Nobody saw the end: it is told when nothing of it is alive any more."""
+        while not await asyncio.to_thread(sweep, self._remains(watched, finding)):  # noqa: ASYNC110
+            await asyncio.sleep(SWEEP_AGAIN_S)
+        await self._end_slowly(watched, finding)
+
+    def _remains(self, watched: Watched, finding: Finding) -> list[Remains]:
+        if finding.header.get("boot", self.boot.id) != self.boot.id:
+            return []  # No process outlives a restart of the machine.
+        shim, start = int(finding.claim.get("pid", 0)), int(finding.claim.get("start", 0))
+        return [Remains(finding.header.get("mark", f"{watched.id}:"), shim, start, watched.files.leave)]
+
+    def _completed(self, watched: Watched, finding: Finding) -> Ending:
+        """The verdict with everything that is read from other files; the working directory may serve again."""
+        if watched.work:
+            self._work.give_back(watched.work, watched.files.kept)
+        elif name := finding.header.get("work", ""):
+            self._work.inherit(name, watched.files.kept)
+        verdict = finding.verdict
+        assert not isinstance(verdict, Alive)
+        if isinstance(verdict, Exited):
+            result, oversized = watched.files.read_result()
+            refused = self._explanation(watched, finding) if finding.errno else verdict.refused
+            verdict = replace(verdict, result=result, result_oversized=oversized, refused=refused)
+        return verdict
+
+    def _explanation(self, watched: Watched, finding: Finding) -> str:
+        """Why exec refused, in words."""
+        try:
+            operation = finding.header["operation"]
+            command = watched.command or self._interpreters.command(self._library.locate(operation))
+            return explain(finding.errno, command)
+        except (KeyError, Refusal, OrchestratorError):
+            return f"it could not be executed: {os.strerror(finding.errno)}"
+
+    # --- recovery ----------------------------------------------------------------------------------------------------
+
+    async def reconcile(self, attempts: Sequence[Watched]) -> dict[AttemptId, Verdict]:
+        """What became of them; the living are watched. Reports of the ended are emitted before this returns."""
+        verdicts: dict[AttemptId, Verdict] = {}
+        vanished: list[tuple[Watched, Finding]] = []
+        turn = Turn()
+        for watched in attempts:
+            crash_point("mid-recovery")
+            await turn.over()
+            if watched.id in self.watched:
+                verdicts[watched.id] = Alive()
+                continue
+            finding = self._classify(watched)
+            if isinstance(finding.verdict, Alive):
+                self.watched[watched.id] = watched
+                self._follow(watched, finding)
+                verdicts[watched.id] = Alive()
+            elif isinstance(finding.verdict, Vanished):
+                vanished.append((watched, finding))
+            else:
+                verdicts[watched.id] = await self._tell(watched, finding)
+        await self._clear(vanished, verdicts)
+        return verdicts
+
+    async def _clear(self, vanished: list[tuple[Watched, Finding]], verdicts: dict[AttemptId, Verdict]) -> None:
+        """End what is left of the vanished, all in one sweep; what will not die stays alive until it does."""
+        remains = [each for watched, finding in vanished for each in self._remains(watched, finding)]
+        swept = await asyncio.to_thread(sweep, remains) if remains else True
+        for watched, finding in vanished:
+            if swept:
+                verdicts[watched.id] = await self._tell(watched, finding)
+            else:
+                self.watched[watched.id] = watched
+                verdicts[watched.id] = Alive()
+                self._do(self._bury(watched, finding))
+
+    async def _tell(self, watched: Watched, finding: Finding) -> Ending:
+        """An end that is returned instead of emitted."""
+        many = _many_reports(watched)
+        facts = await asyncio.to_thread(watched.reports.read, True) if many else watched.reports.read(final=True)
+        for fact in facts:
+            self.facts.emit(fact)
+        return self._completed(watched, finding)
+
+    # --- what nothing signals ----------------------------------------------------------------------------------------
+
+    async def grown(self, id: AttemptId, files: AttemptFiles, offset: int) -> None:
+        """Return when the log is longer than offset, or the attempt is over."""
+        while not self._closed and log_size(files) <= offset and not self.over(id, files):
+            grown: asyncio.Future[None] = self._loop.create_future()
+            self._growing[grown] = (id, files, offset)
+            self._busy.set()
+            try:
+                await grown
+            finally:
+                self._growing.pop(grown, None)
+
+    def over(self, id: AttemptId, files: AttemptFiles) -> bool:
+        return id not in self.watched and is_over(files)
+
+    async def _patrol(self) -> None:
+        """Look at event files, at logs that someone follows and at the locks of shims that are not known."""
+        round = 0
+        while True:
+            if not (self.watched or self._growing):
+                self._busy.clear()
+                await self._busy.wait()
+            await asyncio.sleep(PATROL_S)
+            self._look_at_locks()
+            for grown, (id, files, offset) in tuple(self._growing.items()):
+                if not grown.done() and (log_size(files) > offset or id not in self.watched):
+                    grown.set_result(None)
+            round += 1
+            if round % REPORTS_EVERY == 0:
+                await self._gather_reports()
+
+    def _look_at_locks(self) -> None:
+        for id in tuple(self._polled):
+            watched = self.watched.get(id)
+            if watched is None:
+                self._polled.discard(id)
+                continue
+            self.conclude(watched)
+            if watched.cancel_wanted:
+                self.cancel(watched)
+
+    async def _gather_reports(self) -> None:
+        turn = Turn()
+        for watched in tuple(self.watched.values()):
+            if watched.id in self.watched:
+                for fact in watched.reports.read(final=False):
+                    self.facts.emit(fact)
+            await turn.over()
+
+    def _do(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Turn:
+    """Lets the loop have its turn whenever SLICE_S have passed."""
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + SLICE_S
+
+    async def over(self) -> None:
+        if time.monotonic() > self._ends:
+            await asyncio.sleep(0)
+            self._ends = time.monotonic() + SLICE_S
+
+
+def _many_reports(watched: Watched) -> bool:
+    try:
+        size = os.stat(watched.files.events).st_size  # noqa: PTH116
+    except OSError:
+        return False
+    return size - watched.reports.offset > REPORTS_AT_ONCE_BYTES
