@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from .workflow.events import Resolution
 from .workflow.records import AttemptChange, Changes, EventRecord, NewTask, Snapshot, TaskChange, WorkflowRow
 from .workflow.spec import RetryPolicy
 
@@ -382,5 +383,5 @@ class Engine(Protocol):
 
     async def cancel(self, workflow: str) -> None: ...
 
-    async def resolve(self, workflow: str, task: str, as_: str) -> None:
-        """as_: succeeded, failed or retry."""
+    async def resolve(self, workflow: str, task: str, as_: Resolution) -> None:
+        """What a person found out about a task of unknown end."""
