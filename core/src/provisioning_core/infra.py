@@ -84,20 +84,22 @@ class Infra:
         known = [server.name for server in self.servers]
         missing = [name for name in names or () if name not in known]
         if missing:
-            words = "; ".join(
-                f"no server {shown(name)}.{suggestion(name, known)}".removesuffix(".") for name in missing[:10]
-            )
-            raise NotFoundError(
-                f"infrastructure {self.name}: {words}",
-                code="unknown_server",
-                hint=f"defined: {', '.join(known[:20])}{' …' if len(known) > 20 else ''}",
-            )
+            raise no_server(self.name, missing, known)
         return tuple(server for server in self.servers if names is None or server.name in set(names))
 
     def networks_of(self, servers: Sequence[Server]) -> tuple[Network, ...]:
         """The networks that these servers are in."""
         needed = {server.network for server in servers}
         return tuple(network for network in self.networks if network.name in needed)
+
+
+def no_server(infra: str, missing: Sequence[str], known: Sequence[str]) -> NotFoundError:
+    """For servers that were named and are not there."""
+    guesses = [f"no server {shown(name)}.{suggestion(name, known)}".removesuffix(".") for name in missing[:10]]
+    there = ", ".join(known[:20]) + (" …" if len(known) > 20 else "")
+    return NotFoundError(
+        f"infrastructure {infra}: {'; '.join(guesses)}", code="unknown_server", hint=f"there are: {there or 'none'}"
+    )
 
 
 def load_infra(workspace: Workspace, name: str) -> Infra:

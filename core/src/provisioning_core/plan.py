@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .errors import NotFoundError
-from .infra import Infra, load_infra
+from .infra import Infra, load_infra, no_server
 from .operation import new_task
 from .provider import Kind, Provider, Resource
 from .workspace import Workspace
-from .yamlfile import shown, suggestion
 
 Action = Literal["create", "exists", "delete"]
 
@@ -153,9 +152,6 @@ def _delete_names(
     if servers is not None:
         missing = [name for name in servers if name not in names["server"]]
         if missing:
-            guesses = [f"no server {shown(name)}.{suggestion(name, names['server'])}" for name in missing[:10]]
-            words = "; ".join(guess.removesuffix(".") for guess in guesses)
-            known = ", ".join(names["server"][:20])
-            raise NotFoundError(f"infrastructure {infra}: {words}", code="unknown_server", hint=f"there are: {known}")
+            raise no_server(infra, missing, names["server"])
         names = {"server": [name for name in names["server"] if name in servers], "network": []}
     return names
