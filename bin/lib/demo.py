@@ -34,17 +34,16 @@ PORT_DEFAULT = 9090
 PORTS_TRIED_MAX = 100
 DEADLINE_S = 30.0
 
-NEXT = f"""
+NEXT = """
 Try next:
-  bin/provisioning server ssh web-1                       log in: hostname, ps ax, exit
-  bin/provisioning server ssh web-2 -- uname -n           or run one command there
-  bin/demo --kill                                         once more, with a kill -9 of the daemon in the middle
-  bin/provisioning workflow list                          what has run; `workflow show @last` for the tasks
-  bin/provisioning server create {INFRA} --orchestrated     nothing to be done: found, not made twice
-  bin/provisioning server create {INFRA} nobody             how it looks when something is wrong
-  bin/provisioning server delete {INFRA} db-1 --yes         delete one; `create` brings it back
-  bin/provisioning orchestrator stop                      stop the daemon; the servers stay
-  bin/demo --destroy                                      leave nothing behind
+  bin/provisioning server ssh web-1                      log in: hostname, ps ax, exit
+  bin/provisioning server ssh web-2 -- uname -n          or run one command there
+  bin/demo --kill                                        once more, with a kill -9 of the daemon in the middle
+  bin/provisioning workflow list                         what has run; `workflow show @last` for its tasks
+  bin/provisioning server create narrow --orchestrated   a run that fails, and says why
+  bin/provisioning server delete wuji db-1 --yes         delete one; `server create wuji` brings it back
+  bin/provisioning orchestrator stop                     stop the daemon; the servers stay
+  bin/demo --destroy                                     leave nothing behind
 """
 
 
@@ -96,7 +95,6 @@ def create(*, nu: bool, kill: bool, port: int | None) -> None:
         create_with_a_kill()
     else:
         provisioning("server", "create", INFRA, "--orchestrated")
-    provisioning("server", "list", INFRA)
     if before and {server["id"] for server in before} == {server["id"] for server in servers()}:
         say(f"\nNothing was to be done: these servers were here before. ({time.monotonic() - began:.1f} s)")
     else:
@@ -125,13 +123,14 @@ def create_with_a_kill() -> None:
         if watching.poll() is None:
             watching.terminate()
     provisioning("workflow", "show", "@last")
+    provisioning("server", "list", INFRA)
 
 
 def servers_in_the_making() -> list[str]:
-    """The names of servers whose task runs now: the last part of a task's id in an expansion."""
+    """The names of servers whose task runs now."""
     answer = request("/tasks?status=running")
-    tasks = answer["items"] if answer else []
-    return [str(task["id"]).rpartition(".")[2] for task in tasks if "." in str(task["id"])]
+    running = [task for task in (answer or {"items": []})["items"] if task["operation"] == "servers/create-one"]
+    return sorted(str(task["id"]).rpartition(".")[2] for task in running)
 
 
 # --- the daemon ------------------------------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ def start_daemon(port: int | None, *, nu: bool) -> None:
 
 
 def start_command(*, nu: bool) -> list[str]:
-    return ["orchestrator", "start", "--port", str(read_port()), *(["--nu-library"] if nu else [])]
+    return ["orchestrator", "start", *(["--nu-library"] if nu else [])]  # the port: bin/provisioning reads our file
 
 
 def choose_port(wanted: int | None) -> None:
