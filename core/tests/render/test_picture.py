@@ -136,7 +136,7 @@ def test_a_failed_workflow_shows_what_failed_and_what_was_skipped() -> None:
     picture.apply("task.skipped", "dns", {"because": "1.web-1"}, T0 + 4)
     picture.apply("workflow.failed", None, {"counts": {}}, T0 + 5)
     text = "\n".join(_rows(picture, columns=90))
-    assert "✘ servers/create wuji  wf_01kb7q3m8x  failed in 5.0s  3 succeeded, 1 failed, 1 skipped" in text
+    assert "✘ servers/create wuji  wf_01kb7q3m8x  failed in 5.0s  3 ok, 1 failed, 1 skipped" in text
     assert "– dns" in text
     assert "skipped: needs server web-1" in text
     assert "in part" in text
@@ -190,6 +190,6 @@ def test_plain_lines_are_one_a_change_with_time_and_reason_and_without_escapes()
         "2027-01-15T08:00:02Z  create                progress    evil \\x0aline",
         '2027-01-15T08:00:03Z  create                retrying    attempt=2/3 wait=5.0s cause="busy"',
         '2027-01-15T08:00:04Z  create                failed      3.0s  quota: "no room"',
-        "2027-01-15T08:00:05Z  wf_1                  failed      0 succeeded, 1 failed, 1 retry",
+        "2027-01-15T08:00:05Z  wf_1                  failed      0 ok, 1 failed, 1 retry",
         None,
     ]

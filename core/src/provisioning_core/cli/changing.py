@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import UsageError
 from ..render.documents import line
-from ..render.text import plural
+from ..render.text import clean, plural
 from . import exits
 from .exits import Exit
 from .inventory import item_of, open_workspace, print_servers, provider_of
@@ -120,13 +120,14 @@ def _plan_lines(session: Session, plan: Plan) -> list[str]:
     lines = []
     for each in plan.changes:
         sign, style = _SIGNS[each.action]
-        lines.append(f"  {terminal.paint(sign, style)} {each.kind:<8} {terminal.shown(each.name)}")
+        lines.append(f"  {terminal.paint(sign, style)} {each.kind:<8} {clean(each.name)}")
     return lines
 
 
 def _summary(plan: Plan) -> str:
     counts = {action: sum(each.action == action for each in plan.changes) for action in _SIGNS}
-    return f"{counts['create']} to create, {counts['delete']} to delete, {counts['exists']} there already"
+    words = {"create": "to create", "delete": "to delete", "exists": "there already"}
+    return ", ".join(f"{count} {words[action]}" for action, count in counts.items() if count) or "nothing"
 
 
 def _tell_plan(session: Session, plan: Plan) -> None:
@@ -193,7 +194,8 @@ def _ask(session: Session, wish: Change, plan: Plan) -> None:
 def _by_orchestrator(session: Session, wish: Change, provider: Provider, timeout_s: float | None) -> None:
     from .ending import tell_end
     from .following import exit_code, follow
-    from .workflow import print_summary, remember_last
+    from .naming import remember_last
+    from .workflow import print_summary
 
     id_ = _submit(session, wish)
     remember_last(session, id_)

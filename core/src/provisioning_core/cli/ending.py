@@ -17,13 +17,16 @@ NAMES_SHOWN = 10
 ROWS = 24
 
 
-def tell_end(session: Session, picture: Picture, *, again: str | None = None) -> None:
-    """The end in words, on standard error. again: the command that tries again, where there is one."""
+def tell_end(session: Session, picture: Picture, *, again: str | None = None, drawn: bool = False) -> None:
+    """The end in words, on standard error.
+
+    again: the command that tries again, where there is one. drawn: the tasks are on the screen already.
+    """
     if session.quiet:
         if picture.status == FAILED:
             _tell_failures(session, picture)
         return
-    if session.err.live and session.progress in ("auto", "tty"):
+    if session.err.live and session.progress in ("auto", "tty") and not drawn:
         _draw(session.err, picture)
     _tell_failures(session, picture)
     _tell_unknown(session, picture)
@@ -32,10 +35,12 @@ def tell_end(session: Session, picture: Picture, *, again: str | None = None) ->
     kept = _kept(picture)
     if kept:
         session.say(f"Kept: {', '.join(kept)}")
-    commands = [("show", f"provisioning workflow show {picture.workflow}")]
+    commands = [] if drawn else [("show", f"provisioning workflow show {picture.workflow}")]
     if again is not None:
-        commands.insert(0, ("again", f"{again}   (what exists is found, not made twice)"))
-    session.next_commands(*commands)
+        session.say("The same again finds what exists and makes only what is missing.")
+        commands.insert(0, ("again", again))
+    if commands:
+        session.next_commands(*commands)
 
 
 def _draw(terminal: Terminal, picture: Picture) -> None:

@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else exits.SUCCEEDED
     except Exit as end:
-        return _flushed(end.code)
+        return _broken_pipe() if end.code == exits.BROKEN_PIPE else _flushed(end.code)
     except click.exceptions.Exit as end:
         return _flushed(end.exit_code)
     except click.ClickException as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..render.text import clean
 from .inventory import complete_infra, complete_server
 from .lazy import ExamplesCommand, LazyGroup
 from .session import Session, with_session
@@ -141,7 +142,7 @@ def show(session: Session, name: str) -> None:
     size = max(len(field) for field in item)
     for field, value in item.items():
         text = ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        session.print(session.out.shown(f"{field.ljust(size)}  {text}"))
+        session.print(clean(f"{field.ljust(size)}  {text}"))
 
 
 @click.command(

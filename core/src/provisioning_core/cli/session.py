@@ -12,6 +12,7 @@ import click
 from ..render.documents import collection, render, single
 from ..render.terminal import Terminal, standard_error, standard_output
 from ..settings import COLORS, OUTPUTS, PROGRESSES, Settings
+from .exits import BROKEN_PIPE, Exit
 
 if TYPE_CHECKING:
     from ..client import Orchestrator
@@ -148,7 +149,11 @@ def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
             if name in rest:
                 value = rest.pop(name)
                 flags[name] = os.pathsep.join(value) if isinstance(value, tuple) and value else value or None
-        return function(Session(flags), **rest)
+        try:
+            return function(Session(flags), **rest)
+        except BrokenPipeError:
+            # Caught here: click would make an exit code 1 of it, as of a failure.
+            raise Exit(BROKEN_PIPE) from None
 
     return call
 

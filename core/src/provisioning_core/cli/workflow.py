@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
-from ..errors import NotFoundError, UsageError
+from ..errors import UsageError
+from ..render.text import clean, clean_lines
 from .exits import Exit
 from .lazy import ExamplesCommand, LazyGroup
-from .session import Session, nearest, with_session
+from .naming import complete_workflow, find, find_task
+from .session import Session, with_session
 
 LIST_LIMIT = 20
 TASKS_SHOWN = 200
@@ -42,18 +44,6 @@ def workflow() -> None:
 
     ID is a workflow's id, any beginning of it that only one workflow has, or @last: the last one started from here.
     """
-
-
-def complete_workflow(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """For the shell: the newest workflows that begin so."""
-    from ..client import Orchestrator
-    from ..settings import Settings
-
-    try:
-        known = [str(item["workflow_id"]) for item in Orchestrator(Settings()).workflows(limit=50)]
-    except Exception:
-        return []  # completion must never print an error into somebody's command line
-    return [name for name in ["@last", *known] if name.startswith(incomplete)]
 
 
 ID = click.argument("workflow_id", metavar="ID", shell_complete=complete_workflow)
@@ -146,14 +136,14 @@ def _show_to_people(session: Session, id_: str) -> None:
 
     picture, row, tasks = snapshot(session, id_, TASKS_SHOWN)
     for line in _about(row):
-        session.print(session.out.shown(line))
-    session.print("")
+        session.print(clean(line))
+    session.out.say()
     head = ("TASK", "STATUS", "ATTEMPTS", "TOOK", "WHAT")
     session.print(table(head, [task_row(task, picture) for task in tasks], session.out))
     if len(tasks) >= TASKS_SHOWN:
         session.note(f"the first {TASKS_SHOWN}; all of them: provisioning workflow show {id_} -o json")
     if (picture.ended and picture.status != "succeeded") or picture.unknown:
-        tell_end(session, picture)
+        tell_end(session, picture, drawn=True)
 
 
 def _about(row: Mapping[str, Any]) -> list[str]:
@@ -236,12 +226,11 @@ def logs(session: Session, workflow_id: str, task: str | None, attempt: int | No
         raise UsageError("which task?", code="task_missing", hint=f"provisioning workflow logs {id_} TASK; {names}")
     for i, item in enumerate(tasks):
         if len(tasks) > 1:
-            session.print(("\n" if i else "") + f"==> {session.out.shown(str(item['id']))} <==")
+            session.print(("\n" if i else "") + f"==> {clean(str(item['id']))} <==")
         _print_log(session, id_, str(item["id"]), attempt, follow=follow, raw=raw)
 
 
 def _print_log(session: Session, id_: str, task: str, attempt: int | None, *, follow: bool, raw: bool) -> None:
-    from ..render.text import clean_lines
 
     sys.stdout.flush()
     out = sys.stdout.buffer
@@ -316,55 +305,6 @@ def resolve(session: Session, workflow_id: str, task: str, as_: str) -> None:
     name = find_task(session, id_, task)
     session.orchestrator.resolve(id_, name, as_)
     session.say(f"{name} is {'tried again' if as_ == 'retry' else as_}")
-
-
-# --- names ---------------------------------------------------------------------------------------------------------
-
-
-def find(session: Session, name: str) -> str:
-    """The id that a person meant: an id, a beginning of one, or @last."""
-    if name not in ("@last", "-"):
-        return session.orchestrator.find_workflow(name)
-    path = session.settings.last_workflow_file()
-    try:
-        id_ = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise NotFoundError(
-            "there is no last workflow: none was started from here", code="no_last", hint="provisioning workflow list"
-        ) from None
-    return str(session.orchestrator.workflow(id_)["workflow_id"])
-
-
-def remember_last(session: Session, id_: str) -> None:
-    """For @last. That it cannot be written is no reason to fail: the workflow runs."""
-    path = session.settings.last_workflow_file()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(id_ + "\n", "ascii")
-    except OSError as error:
-        session.note(f"@last is not remembered: {error}")
-
-
-def find_task(session: Session, id_: str, name: str) -> str:
-    """The task with that id, or the only one whose id ends so after a dot or a dash."""
-    try:
-        return str(session.orchestrator.task(id_, name)["id"])
-    except NotFoundError:
-        pass
-    known = [str(item["id"]) for item in session.orchestrator.tasks(id_)]
-    for matching in (
-        [task for task in known if task.partition(".")[2] == name],
-        [task for task in known if task.endswith((f".{name}", f"-{name}"))],
-    ):
-        if len(matching) == 1:
-            return matching[0]
-        if matching:
-            raise UsageError(f"{name!r} may be {' or '.join(matching[:5])}", code="ambiguous_task")
-    raise NotFoundError(
-        f"no task {name!r} in {id_}",
-        code="unknown_task",
-        hint=nearest(name, known + [task.partition(".")[2] for task in known]) or f"provisioning workflow show {id_}",
-    )
 
 
 def _progress(item: Mapping[str, Any]) -> str:

@@ -190,6 +190,7 @@ class Picture:
 
     def _end(self, line: TaskLine, status: str, data: Mapping[str, Any], when: float | None) -> None:
         line.ended_at, line.due_at = when, None
+        line.attempt = max(_number(data.get("attempt"), 0), line.attempt)
         line.code = str(data.get("code") or "")
         line.hint = str(data.get("hint") or "")
         line.partial = bool(data.get("partial"))
@@ -197,7 +198,9 @@ class Picture:
             because = str(data.get("because") or "")
             # It may name a task (then the reader wants its label) or say it in words.
             line.message = f"needs {self.tasks[because].label}" if because in self.tasks else because
-        elif status != SUCCEEDED:
+        elif status == SUCCEEDED:
+            line.message = _reason(data)  # its last progress says nothing any more
+        else:
             line.message = _reason(data) or line.message
         self.place(line, status)
 

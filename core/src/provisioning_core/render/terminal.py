@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from .text import clean
-
 COLUMNS_DEFAULT = 80
 COLUMNS_MIN = 20
 
@@ -72,10 +70,6 @@ class Terminal:
 
     def paint(self, text: str, style: str) -> str:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.color and style else text
-
-    def shown(self, text: str) -> str:
-        """Text of others as it may be written here: made harmless on a terminal, as it is in a pipe."""
-        return clean(text) if self.tty else text
 
     def say(self, text: str = "") -> None:
         """A line. What the stream cannot encode is written as its escape."""

@@ -84,12 +84,12 @@ def headline(picture: Picture, *, columns: int, now: float, glyphs: Glyphs) -> R
 
 
 def counts(picture: Picture) -> str:
-    """`5 tasks, 1 retry`; where not all went well: `9 succeeded, 1 failed, 3 skipped`."""
+    """`5 tasks, 1 retry`; where not all went well: `9 ok, 1 failed, 3 skipped`."""
     parts = [
         f"{picture.count(status)} {status}" for status in (FAILED, CANCELLED, SKIPPED, UNKNOWN) if picture.count(status)
     ]
     if parts:
-        parts.insert(0, f"{picture.count(SUCCEEDED)} succeeded")
+        parts.insert(0, f"{picture.count(SUCCEEDED)} ok")
     else:
         parts = [plural(picture.total, "task")]
     if picture.retries:
