@@ -58,7 +58,7 @@ _SUBMISSION = ("bad_json", "unknown_operation", "too_large", "invalid", "idempot
 def routes() -> tuple[Route, ...]:
     return (
         Route("GET", "/health", questions.show_health, "Is it there, and does it serve", gives=schemas.Health),
-        Route("GET", "/openapi.json", _show_document, "This document"),
+        Route("GET", "/openapi.json", show_document, "This document"),
         Route("GET", "/problems/{code}", questions.show_problem, "What a problem's type means"),
         Route(
             "GET", "/operations", questions.list_operations, "All operations of the libraries", gives=schemas.Operations
@@ -160,10 +160,17 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-async def _show_document(exchange: Exchange, backend: Backend) -> None:
-    from .openapi import encoded_document
+async def show_document(exchange: Exchange, backend: Backend) -> None:
+    exchange.query()
+    await exchange.reply(200, encoded_document(backend.version))
 
-    await exchange.reply(200, encoded_document(routes(), backend.version))
+
+@cache
+def encoded_document(version: str) -> bytes:
+    """The OpenAPI document; made when it is first asked for."""
+    from . import openapi
+
+    return openapi.encoded_document(routes(), version)
 
 
 class App:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -25,8 +24,7 @@ EXPLANATIONS = {
 }
 
 
-@cache
-def encoded_document(routes: tuple[Route, ...], version: str) -> bytes:
+def encoded_document(routes: Sequence[Route], version: str) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document(routes, version)), indent=1)
 
 
