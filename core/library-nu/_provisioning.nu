@@ -132,12 +132,12 @@ def ask [verb: string, request: record]: record -> any {
     try {
         $request | to json --raw | ^$vm vm $verb out> $ANSWER
     } catch { null }
-    let answer = (try { open --raw $ANSWER | from json } catch { "none" })
+    let text = (try { open --raw $ANSWER | into string } catch { "" })
     rm --force $ANSWER
-    if ($answer | describe --detailed).type == "string" {
-        let message = $"`provisioning vm ($verb)` ended without an answer"
-        fail { code: "no_answer", message: $message, retryable: true }
-    }
+    # An empty text would be read as null: the core was killed before it could answer.
+    let answer = (try { if ($text | str trim | is-empty) { error make { msg: "empty" } } else { $text | from json } } catch {
+        fail { code: "no_answer", message: $"`provisioning vm ($verb)` ended without an answer", retryable: true }
+    })
     if ($answer | describe --detailed).type == "record" and "error" in $answer {
         end-with $answer.error # the core has said it in the log
     }

@@ -36,8 +36,8 @@ PLAN = re.compile(r"([1-9][0-9]{0,2})cpu-([1-9][0-9]{0,3})gb")
 PLAN_WORDS = "<cpus>cpu-<memory>gb, like 2cpu-4gb"
 CIDR = re.compile(r"[0-9.]{7,15}/[0-9]{1,2}")
 LABEL_NAME = re.compile(r"[a-z]([a-z0-9_-]{0,61}[a-z0-9])?")
-LABEL_VALUE = re.compile(r"[A-Za-z0-9]?([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-LABEL_RULE = "names [a-z][a-z0-9_-]*, values of letters, digits, . _ -, each at most 63 characters"
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+LABEL_RULE = "names [a-z][a-z0-9_-]*, values of letters, digits and . _ - inside, each at most 63 characters"
 RESERVED_LABELS = frozenset({"key", "intent"})  # the provider's own, on every resource
 
 

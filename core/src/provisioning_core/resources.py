@@ -38,7 +38,8 @@ def create_resource(
         params, {"infra": check.infra_name, "name": NAMES[kind], "spec": SPECS[kind]}, {"labels": check.labels}
     )
     infra, name = params["infra"], params["name"]
-    wish = Wish(kind, workspace.key(infra, kind, name), intent, infra, name, params["spec"], params.get("labels") or {})
+    own_key = _own_key(workspace, kind, params, key)
+    wish = Wish(kind, own_key, _uuid(intent), infra, name, params["spec"], params.get("labels") or {})
 
     def announce_own(resource: Resource) -> None:
         if resource.intent == wish.intent:  # what an earlier wish made is no news
