@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -91,7 +90,3 @@ def shim_of(host: Host, id: AttemptId) -> int:
     """The pid in the claim."""
     content = host.file(id).read_bytes()[768:1024]
     return int(content.split(b"pid=")[1].split(b" ")[0])
-
-
-def own_environment(**changes: str) -> dict[str, str]:
-    return {**os.environ, **changes}

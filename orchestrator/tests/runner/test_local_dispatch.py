@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .host import Host
-
 from provisioning_orchestrator.ports import AttemptId, AttemptSpec, Dispatch
 from provisioning_orchestrator.runner import LocalDispatch
 from provisioning_orchestrator.testing.dispatch_suite import Behaviour, DispatchSuite
+
+from .host import Host
 
 OPERATIONS = {
     "succeeds": "exit 0",
@@ -28,7 +28,9 @@ class World:
     def __init__(self, path: Path) -> None:
         self.host = Host(path)
         for name, code in OPERATIONS.items():
-            self.host.operation(name, f'echo start >> "{path}/starts.$(basename "$PROVISIONING_RESULT" .1.result)"\n' + code)
+            self.host.operation(
+                name, f'echo start >> "{path}/starts.$(basename "$PROVISIONING_RESULT" .1.result)"\n' + code
+            )
         self.path = path
 
     async def open(self) -> Dispatch:

@@ -39,7 +39,7 @@ def serve(fd: int) -> None:
     settle()
     boot = processes.boot_id()
     environment = dict(os.environ)
-    score = oom_score()
+    scores = oom_scores()
     buffer = bytearray(MESSAGE_BYTES_MAX)
     space = socket.CMSG_SPACE(_DESCRIPTOR)
     flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -63,7 +63,7 @@ def serve(fd: int) -> None:
             continue
         if pid == 0:
             try:
-                be_shim(link, Shim(state, request, boot, environment, score))
+                be_shim(link, Shim(state, request, boot, environment, scores))
             finally:
                 os._exit(0)
         os.close(state)
@@ -127,10 +127,11 @@ def answer(link: socket.socket, number: int, pid: int, error: int) -> None:
         sys.exit(0)
 
 
-def oom_score() -> bytes | None:
-    """What an operation's score is to be: higher than the shim's, which raises no need for a privilege."""
+def oom_scores() -> tuple[bytes, bytes]:
+    """The shim's own, and the higher one of operations; empty where there is none."""
     try:
         with open("/proc/self/oom_score_adj", "rb") as file:  # noqa: PTH123
-            return b"%d" % min(1000, int(file.read()) + OOM_SCORE_ADDED)
+            own = int(file.read())
     except (OSError, ValueError):
-        return None
+        return b"", b""
+    return b"%d" % own, b"%d" % min(1000, own + OOM_SCORE_ADDED)

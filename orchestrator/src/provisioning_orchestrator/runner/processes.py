@@ -19,7 +19,6 @@ import sys
 LINUX = sys.platform == "linux"
 MARK_VARIABLE = "PROVISIONING_ATTEMPT"
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
@@ -57,14 +56,6 @@ def boot_id() -> str:
 def become_subreaper() -> None:
     if LINUX:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def die_with_parent(parent: int) -> bool:
-    """SIGKILL this process when the thread that forked it ends. False: it has ended already."""
-    if not LINUX:
-        return True
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return os.getppid() == parent
 
 
 def punch_hole(fd: int, offset: int, length: int) -> bool:

@@ -7,6 +7,7 @@ bytes. Limits: 64 KiB a line, 16 MiB and 20,000 lines a file; what comes after t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -37,13 +38,17 @@ class ReportReader:
 
     def read(self, final: bool) -> list[AttemptReported]:
         """The next facts. final: the attempt is over, a last line without a newline counts. At most a MiB a call,
-        unless final."""
+        unless final. Raises OSError where the file is there and cannot be read now."""
         if self._over:
             return []
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EACCES):
+                return []  # No file: a link, a pipe.
+            raise
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or (status.st_size <= self._scanned and not final):

@@ -6,13 +6,16 @@ It is a fork of the frozen helper (`forker`), has a session of its own and holds
  2. look at the claim under the lock: a poisoned or used one means go, without a trace
  3. open the log, take the working directory, put the input into an anonymous file
  4. claim: from here on "it never started" cannot be said any more
- 5. become sub-reaper, fork, and in the child: own process group, death with the shim, exec
+ 5. become sub-reaper, spawn the operation in a process group of its own
  6. wait: for the end, for the timeout, for SIGTERM (a cancel), and for the log to need cutting
  7. end what is left of the tree: TERM, grace, KILL; except what the operation handed over
  8. write the outcome, whole, by one call; go: the lock is free
 
 If anything goes wrong before 4 the reason goes into the note and nothing ran. After 4 it goes there too, but only a
 written outcome counts: a shim that could not wait for its child writes none, because a guessed one would be a lie.
+
+The operation is not made to die with the shim (PDEATHSIG): that takes a fork with Python in the child, a sixth of what
+an attempt costs, for the case that a shim is shot while no daemon lives. Whoever finds a dead shim ends its tree first.
 """
 
 from __future__ import annotations
@@ -41,14 +44,19 @@ class Refused(Exception):
 
 
 class Shim:
-    """state: the descriptor of the state file, with the lock in it. oom_score: the operation's, None: leave it."""
+    """state: the descriptor of the state file, with the lock in it. environment: of every operation.
 
-    def __init__(self, state: int, request: Request, boot: str, environment: dict[str, str], oom_score: bytes | None):
+    scores: /proc/self/oom_score_adj of the shim and of the operation, empty where there is none.
+    """
+
+    def __init__(
+        self, state: int, request: Request, boot: str, environment: dict[str, str], scores: tuple[bytes, bytes]
+    ) -> None:
         self._state = state
         self._request = request
         self._boot = boot
         self._environment = environment
-        self._oom_score = oom_score
+        self._scores = scores
         self._timed_out = False
         self._cancelled = False
         self._kill_at = _FOREVER
@@ -64,8 +72,11 @@ class Shim:
             return
         try:
             processes.become_subreaper()
-            main = self._fork()
-            if main is not None:
+            main = self._spawn()
+            if main is None:
+                self._keep_what_is_left(False)
+            else:
+                self._main = main
                 self._outlive(main)
         except Exception as reason:
             self._note(reason)
@@ -131,53 +142,53 @@ class Shim:
 
     # --- the operation -----------------------------------------------------------------------------------------------
 
-    def _fork(self) -> int | None:
-        shim = os.getpid()
+    def _spawn(self) -> int | None:
+        """The operation's pid; None: exec failed, nothing of it ran, and the outcome says so."""
+        request = self._request
+        environment = self._environment.copy()
+        for entry in request.environment:
+            name, _, value = entry.partition("=")
+            environment[name] = value
+        self._score(self._scores[1])
         try:
-            main = os.fork()
+            main = os.posix_spawn(
+                request.arguments[0],
+                request.arguments,
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, self._input, 0),
+                    (os.POSIX_SPAWN_DUP2, self._log, 1),
+                    (os.POSIX_SPAWN_DUP2, self._log, 2),
+                ],
+                setpgroup=0,
+                setsigmask=(),
+            )
         except OSError as error:
-            self._write_outcome({"kind": "never", "errno": error.errno})
+            kind = "never" if error.errno in _PASSING else "refused"
+            now = time.time_ns() // 1000
+            fields: dict[str, object] = {"kind": kind, "errno": error.errno, "code": EXEC_FAILED}
+            self._write_outcome({**fields, "started": self._started_at, "ended": now})
             return None
-        if main == 0:
-            self._become_operation(shim)
-        self._main = main
+        finally:
+            self._score(self._scores[0])
         os.close(self._input)
         return main
 
-    def _become_operation(self, shim: int) -> None:
-        """In the child, up to exec. Everything that is the same for all attempts was set in the helper."""
-        try:
-            os.setpgid(0, 0)
-            if not processes.die_with_parent(shim):
-                os._exit(EXEC_FAILED)
-            if self._oom_score is not None:
-                self._raise_oom_score(self._oom_score)
-            os.dup2(self._input, 0)
-            os.dup2(self._log, 1)
-            os.dup2(self._log, 2)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            environment = self._environment.copy()
-            for entry in self._request.environment:
-                name, _, value = entry.partition("=")
-                environment[name] = value
-            os.execve(self._request.arguments[0], self._request.arguments, environment)  # noqa: S606
-        except OSError as error:
-            statefile.write(self._state, statefile.NOTE, {"exec": error.errno})
-        except BaseException as error:
-            statefile.write(
-                self._state, statefile.NOTE, {"exec": errno.EINVAL, "why": statefile.free_text(repr(error))}
-            )
-        finally:
-            os._exit(EXEC_FAILED)
-
-    def _raise_oom_score(self, score: bytes) -> None:
-        """When memory runs out the operation is to go before its shim does."""
+    def _score(self, score: bytes) -> None:
+        """When memory runs out the operation is to go before its shim does. Raising it and taking that back needs no
+        privilege."""
+        if not score:
+            return
         try:
             fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
             os.write(fd, score)
-            os.close(fd)
         except OSError:
             pass
+        finally:
+            os.close(fd)
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
@@ -190,13 +201,17 @@ class Shim:
         self._keep_what_is_left(some_left)
         cap.look()
         code = os.waitstatus_to_exitcode(status)
-        outcome: dict[str, object] = {"kind": "exited", "code": code}
-        if code == EXEC_FAILED:
-            outcome.update(self._failure_of_exec())
-        outcome.update(
-            timed_out=int(timed_out), cancelled=int(cancelled), started=self._started_at, ended=ended_at, cut=cap.cut
+        self._write_outcome(
+            {
+                "kind": "exited",
+                "code": code,
+                "timed_out": int(timed_out),
+                "cancelled": int(cancelled),
+                "started": self._started_at,
+                "ended": ended_at,
+                "cut": cap.cut,
+            }
         )
-        self._write_outcome(outcome)
 
     def _wait(self, main: int, cap: LogCap) -> int:
         """The status of the main process. Raises OSError where the system does not tell: nothing is written then."""
@@ -315,14 +330,6 @@ class Shim:
             pass  # It stays where it is: not empty, so that nobody takes it.
 
     # --- what is written ---------------------------------------------------------------------------------------------
-
-    def _failure_of_exec(self) -> dict[str, object]:
-        """The operation itself may exit with 127: only a note says that it never began."""
-        note = statefile.fields_of(os.pread(self._state, statefile.REGIONS_END, 0), statefile.NOTE)
-        if "exec" not in note:
-            return {}
-        number = int(note["exec"])
-        return {"kind": "never" if number in _PASSING else "refused", "errno": number}
 
     def _write_outcome(self, fields: dict[str, object]) -> None:
         if self._request.sync:

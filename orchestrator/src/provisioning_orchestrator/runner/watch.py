@@ -13,12 +13,14 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from provisioning_orchestrator.crash import crash_point
 from provisioning_orchestrator.ports import (
     Alive,
     AttemptEnded,
     AttemptId,
+    AttemptReported,
     Exited,
     Fact,
     NeverStarted,
@@ -51,10 +53,11 @@ class Watched:
     """An attempt that is alive as far as this daemon knows.
 
     work: its working directory's name, where this daemon gave it one. pidfd: its shim's, -1 without. shim: the shim's
-    pid and start time where it has claimed. command: what was to be executed, where this daemon started it.
+    pid and start time where it has claimed. command: what was to be executed, where this daemon started it. ending: its
+    end is being dealt with by a task, and nobody else may.
     """
 
-    __slots__ = ("cancel_wanted", "command", "files", "id", "pidfd", "reports", "shim", "work")
+    __slots__ = ("cancel_wanted", "command", "ending", "files", "id", "pidfd", "reports", "shim", "work")
 
     def __init__(self, id: AttemptId, files: AttemptFiles, work: str = "", command: Sequence[str] = ()) -> None:
         self.id = id
@@ -65,6 +68,7 @@ class Watched:
         self.pidfd = -1
         self.shim: tuple[int, int] | None = None
         self.cancel_wanted = False
+        self.ending = False
 
 
 @dataclass
@@ -126,7 +130,7 @@ class Watcher:
 
     def conclude(self, watched: Watched) -> None:
         """Its shim seems to be gone: find out, and tell. What is still alive is looked at again and again."""
-        if self._closed or watched.id not in self.watched:
+        if self._closed or watched.ending or watched.id not in self.watched:
             return
         crash_point("before-outcome-read")
         finding = self._classify(watched)
@@ -135,11 +139,13 @@ class Watcher:
             return
         self._polled.discard(watched.id)
         if isinstance(finding.verdict, Vanished):
+            watched.ending = True
             self._do(self._bury(watched, finding))
         elif _many_reports(watched):
+            watched.ending = True
             self._do(self._end_slowly(watched, finding))
         else:
-            self._end(watched, finding)
+            self._end(watched, finding, [])
 
     def cancel(self, watched: Watched) -> None:
         """SIGTERM to its shim; where that is not known yet, as soon as it is."""
@@ -183,21 +189,36 @@ class Watcher:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _end(self, watched: Watched, finding: Finding) -> None:
-        """The last facts of an attempt; from here on it is not known any more."""
+    def _end(self, watched: Watched, finding: Finding, read: list[AttemptReported]) -> None:
+        """The last facts of an attempt; from here on it is not known any more. read: reports that are read already."""
+        try:
+            reports = read + watched.reports.read(final=True)
+            verdict = self._completed(watched, finding)
+        except OSError:  # Its files cannot be read now. An end is never told half: look again later.
+            watched.reports = ReportReader(watched.id, watched.files.events)
+            self._later(watched)
+            return
         self.watched.pop(watched.id, None)
-        for fact in watched.reports.read(final=True):
+        for fact in reports:
             self.facts.emit(fact)
-        self.facts.emit(AttemptEnded(watched.id, self._completed(watched, finding)))
+        self.facts.emit(AttemptEnded(watched.id, verdict))
         for grown, (followed, _, _) in self._growing.items():
             if followed == watched.id and not grown.done():
                 grown.set_result(None)
 
     async def _end_slowly(self, watched: Watched, finding: Finding) -> None:
         """The same where reading all reports may take long."""
-        for fact in await asyncio.to_thread(watched.reports.read, True):
-            self.facts.emit(fact)
-        self._end(watched, finding)
+        try:
+            read = await asyncio.to_thread(watched.reports.read, True)
+        except OSError:
+            self._later(watched)
+            return
+        self._end(watched, finding, read)
+
+    def _later(self, watched: Watched) -> None:
+        watched.ending = False
+        self._polled.add(watched.id)
+        self._busy.set()
 
     async def _bury(self, watched: Watched, finding: Finding) -> None:
         """Nobody saw the end: it is told when nothing of it is alive any more."""
@@ -212,17 +233,19 @@ class Watcher:
         return [Remains(finding.header.get("mark", f"{watched.id}:"), shim, start, watched.files.leave)]
 
     def _completed(self, watched: Watched, finding: Finding) -> Ending:
-        """The verdict with everything that is read from other files; the working directory may serve again."""
-        if watched.work:
-            self._work.give_back(watched.work, watched.files.kept)
-        elif name := finding.header.get("work", ""):
-            self._work.inherit(name, watched.files.kept)
+        """The verdict with everything that is read from other files; the working directory may serve again. Raises
+        OSError where a file cannot be read now."""
         verdict = finding.verdict
         assert not isinstance(verdict, Alive)
         if isinstance(verdict, Exited):
             result, oversized = watched.files.read_result()
             refused = self._explanation(watched, finding) if finding.errno else verdict.refused
             verdict = replace(verdict, result=result, result_oversized=oversized, refused=refused)
+        in_use = isinstance(verdict, Vanished) and Path(watched.files.leave).exists()
+        if watched.work:
+            self._work.give_back(watched.work, watched.files.kept, in_use)
+        elif name := finding.header.get("work", ""):
+            self._work.inherit(name, watched.files.kept, in_use)
         return verdict
 
     def _explanation(self, watched: Watched, finding: Finding) -> str:
@@ -268,16 +291,23 @@ class Watcher:
                 verdicts[watched.id] = await self._tell(watched, finding)
             else:
                 self.watched[watched.id] = watched
+                watched.ending = True
                 verdicts[watched.id] = Alive()
                 self._do(self._bury(watched, finding))
 
-    async def _tell(self, watched: Watched, finding: Finding) -> Ending:
-        """An end that is returned instead of emitted."""
+    async def _tell(self, watched: Watched, finding: Finding) -> Verdict:
+        """An end that is returned instead of emitted; alive where its files cannot be read now."""
         many = _many_reports(watched)
-        facts = await asyncio.to_thread(watched.reports.read, True) if many else watched.reports.read(final=True)
+        try:
+            facts = await asyncio.to_thread(watched.reports.read, True) if many else watched.reports.read(final=True)
+            verdict = self._completed(watched, finding)
+        except OSError:
+            self.watched[watched.id] = again = Watched(watched.id, watched.files)
+            self._later(again)
+            return Alive()
         for fact in facts:
             self.facts.emit(fact)
-        return self._completed(watched, finding)
+        return verdict
 
     # --- what nothing signals ----------------------------------------------------------------------------------------
 
@@ -324,8 +354,12 @@ class Watcher:
     async def _gather_reports(self) -> None:
         turn = Turn()
         for watched in tuple(self.watched.values()):
-            if watched.id in self.watched:
-                for fact in watched.reports.read(final=False):
+            if watched.id in self.watched and not watched.ending:
+                try:
+                    facts = watched.reports.read(final=False)
+                except OSError:
+                    facts = []
+                for fact in facts:
                     self.facts.emit(fact)
             await turn.over()
 

@@ -38,16 +38,23 @@ class WorkDirectories:
         self._taken.add(name)
         return name
 
-    def give_back(self, name: str, kept: str) -> None:
-        """The attempt that took it has ended. kept: where it goes if the shim could not move it away itself."""
-        self._taken.discard(name)
-        self.inherit(name, kept)
+    def give_back(self, name: str, kept: str, in_use: bool = False) -> None:
+        """The attempt that took it has ended. kept: where it goes if the shim could not move it away itself.
 
-    def inherit(self, name: str, kept: str) -> None:
+        in_use: a process that was handed over may be in it, so that it goes there even if it is empty.
+        """
+        self._taken.discard(name)
+        self.inherit(name, kept, in_use)
+
+    def inherit(self, name: str, kept: str, in_use: bool = False) -> None:
         """The same for an attempt that an earlier daemon started; one of ours may have taken its directory since."""
-        if not name.isdigit() or name in self._taken or name in self._free:
+        if not name.isdigit() or name in self._taken:
             return
-        if self._usable(name):
+        if in_use and name in self._free:
+            self._free.remove(name)
+        elif name in self._free:
+            return
+        elif not in_use and self._usable(name):
             self._free.append(name)
             return
         try:
