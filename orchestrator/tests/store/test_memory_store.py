@@ -11,7 +11,8 @@ import pytest
 
 from provisioning_orchestrator.ports import NotFound, StoreFailed
 from provisioning_orchestrator.testing.memory_store import MemoryDisk, MemoryStore
-from provisioning_orchestrator.testing.store_suite import OpenStore, StoreSuite, started, submit
+from provisioning_orchestrator.testing.store_suite import StoreSuite
+from provisioning_orchestrator.testing.store_world import OpenStore, started, submit
 
 
 class MemoryWorld:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from provisioning_orchestrator.store import SqliteStore
-from provisioning_orchestrator.testing.store_suite import OpenStore, StoreSuite
+from provisioning_orchestrator.testing.store_suite import StoreSuite
+from provisioning_orchestrator.testing.store_world import OpenStore
 
 
 class SqliteWorld:

@@ -6,9 +6,12 @@ SQLite: closing any descriptor of it would drop SQLite's POSIX locks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from provisioning_orchestrator.crash import crash_point
@@ -19,6 +22,8 @@ from .statements import migrations
 DATABASE_NAME = "orchestrator.db"
 APPLICATION_ID = 0x50524F56  # "PROV"
 BUSY_TIMEOUT_S = 5.0
+
+T = TypeVar("T")
 
 
 def open_writer(path: Path, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
@@ -61,6 +66,19 @@ def open_reader(
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
+
+
+def in_one_transaction(connection: sqlite3.Connection, question: Callable[[], T]) -> T:
+    """The answer of a question whose statements all see one state of the database."""
+    connection.execute("BEGIN")
+    try:
+        answer = question()
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # what went wrong first is what is told
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return answer
 
 
 def translated(error: sqlite3.Error, doing: str) -> StoreFailed:

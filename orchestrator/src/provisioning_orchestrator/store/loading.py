@@ -12,7 +12,7 @@ from typing import TypeVar
 from provisioning_orchestrator.ports import NotFound, StoreCorrupt, StoreFailed, UnreadableRecord
 from provisioning_orchestrator.workflow.records import Snapshot
 
-from .connection import open_reader, translated
+from .connection import in_one_transaction, open_reader, translated
 from .rows import Decoder, first_place, last_place
 from .statements import READ
 
@@ -64,12 +64,7 @@ class Loader:
             try:
                 if self._closed:
                     raise StoreFailed("the store is closed")
-                connection.execute("BEGIN")
-                try:
-                    return question(connection)
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("COMMIT")
+                return in_one_transaction(connection, lambda: question(connection))
             finally:
                 self._busy.discard(connection)
                 self._idle.append(connection)

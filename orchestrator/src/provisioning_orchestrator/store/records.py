@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from provisioning_orchestrator.ports import BadCursor, NotFound, Page, StoreFailed, TaskView, WorkflowView
 from provisioning_orchestrator.workflow.records import EventRecord
 
-from .connection import translated
+from .connection import in_one_transaction, translated
 from .cursor import POSITION_MAX, cursor_of, position_of
 from .rows import SEQ_BITS, SEQ_MAX, Decoder, Row, first_place, last_place, number_of, seq_of
 from .statements import READ
@@ -186,27 +186,19 @@ class SqliteRecords:
         """Answer in one read transaction."""
         try:
             try:
-                return self._transaction(question)
+                return in_one_transaction(self._connection, question)
             except sqlite3.OperationalError as error:
                 if "decode to UTF-8" not in str(error):
                     raise
                 self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 try:
-                    return self._transaction(question)
+                    return in_one_transaction(self._connection, question)
                 finally:
                     self._connection.text_factory = str
         except sqlite3.ProgrammingError as error:
             raise StoreFailed("the store is closed") from error
         except sqlite3.Error as error:
             raise translated(error, "cannot read") from error
-
-    def _transaction(self, question: Callable[[], T]) -> T:
-        self._connection.execute("BEGIN")
-        try:
-            return question()
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
 
     def _number(self, workflow: str) -> int:
         row = self._one("number_of", workflow)

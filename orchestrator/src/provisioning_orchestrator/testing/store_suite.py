@@ -9,172 +9,49 @@ A world outlives the stores that are opened on it, one after the other.
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from provisioning_orchestrator.ports import (
-    BadCursor,
     Conflict,
     Idempotency,
     IdempotencyMismatch,
     NotFound,
-    Page,
-    Records,
-    Store,
     StoreFailed,
 )
 from provisioning_orchestrator.workflow.records import (
     AttemptChange,
     AttemptStatus,
     Changes,
-    EventRecord,
-    NewTask,
-    TaskChange,
     TaskError,
     TaskStatus,
-    WorkflowRow,
     WorkflowStatus,
 )
-from provisioning_orchestrator.workflow.spec import REPEATABLE, RetryPolicy
+from provisioning_orchestrator.workflow.spec import RetryPolicy
 
-NOW = 1_700_000_000_000_000
-# Text that has broken others: quotes, newlines, NUL, control characters, non-Latin, an emoji, a long one.
-HOSTILE = "a'b\"c\n--\x00\x1b[31m%s;DROP TABLE tasks; ÄÖ漢字🚀" + "x" * 5_000
-
-
-class OpenStore(Store, Protocol):
-    """A Store as the daemon opens it: with its Records, and an end."""
-
-    @property
-    def records(self) -> Records: ...
-
-    @property
-    def was_clean(self) -> bool: ...
-
-    async def check(self) -> None: ...
-
-    async def close(self) -> None: ...
+from .records_suite import RecordsSuite
+from .store_world import (
+    HOSTILE,
+    NOW,
+    OpenStore,
+    a_row,
+    a_state,
+    a_task,
+    all_pages,
+    an_event,
+    ended,
+    started,
+    submit,
+    tasks,
+)
 
 
-class StoreWorld(Protocol):
-    async def open(self) -> OpenStore:
-        """A store on this world; the one before it has been closed."""
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def a_row(id: str = "wf_1", tasks_total: int = 0, **more: Any) -> WorkflowRow:
-    return WorkflowRow(
-        id, f"servers/create {id}", f"intent-{id}", WorkflowStatus.RUNNING, NOW, tasks_total=tasks_total, **more
-    )
-
-
-def a_task(seq: int, id: str | None = None, *, needs: tuple[int, ...] = (), **more: Any) -> NewTask:
-    values: dict[str, Any] = {
-        "operation": "servers/create",
-        "params": b'{"n": %d}' % seq,
-        "parent": 0,
-        "depth": 0,
-        "key": f"ws/wuji/server/{seq}",
-        "repeatable": True,
-        "timeout_s": 300.0,
-        "retry": REPEATABLE,
-        "status": TaskStatus.BLOCKED if needs else TaskStatus.READY,
-    }
-    return NewTask(seq=seq, id=id or f"t{seq}", needs=needs, **{**values, **more})
-
-
-def tasks(count: int) -> list[NewTask]:
-    """A chain of `count` tasks."""
-    return [a_task(seq, needs=(seq - 1,) if seq > 1 else ()) for seq in range(1, count + 1)]
-
-
-def a_state(seq: int, status: TaskStatus, **more: Any) -> TaskChange:
-    values: dict[str, Any] = {
-        "attempt": 1,
-        "counted": 1,
-        "lost": 0,
-        "never": 0,
-        "due_at": None,
-        "expanded": 0,
-        "flagged": False,
-        "error": None,
-    }
-    return TaskChange(seq=seq, status=status, **{**values, **more})
-
-
-def an_event(sequence: int, type: str = "task.started", task: str | None = "t1", **data: Any) -> EventRecord:
-    return EventRecord(sequence, NOW + sequence, type, task, data)
-
-
-def started(seq: int, sequence: int) -> Changes:
-    """The changes of the start of a task's first attempt, as event `sequence`."""
-    return Changes(
-        tasks=(a_state(seq, TaskStatus.RUNNING),),
-        attempts=(AttemptChange(seq, 1, AttemptStatus.RUNNING, NOW),),
-        events=(an_event(sequence, task=f"t{seq}"),),
-    )
-
-
-def ended(seq: int, sequence: int, result: bytes = b'{"ok": true}') -> Changes:
-    """The changes of the success of a task's first attempt, as event `sequence`."""
-    return Changes(
-        tasks=(a_state(seq, TaskStatus.SUCCEEDED),),
-        attempts=(AttemptChange(seq, 1, AttemptStatus.SUCCEEDED, NOW, NOW + 5, exit_code=0),),
-        results={seq: result},
-        events=(an_event(sequence, "task.succeeded", f"t{seq}"),),
-    )
-
-
-async def submit(store: Store, id: str, count: int = 3, idempotency: Idempotency | None = None) -> str:
-    created = an_event(1, "workflow.submitted", None)
-    return await store.submit(a_row(id, count), tasks(count), [created], idempotency)
-
-
-async def all_pages(page: Callable[[str | None], Page]) -> list[Any]:
-    """The items of all pages."""
-    found: list[Any] = []
-    cursor = None
-    while True:
-        one = page(cursor)
-        found += one.items
-        cursor = one.next_cursor
-        if cursor is None:
-            return found
-        assert one.items, "an empty page says that there are more"
-
-
-# --- the suite -------------------------------------------------------------------------------------------------------
-
-
-class StoreSuite:
-    """Subclass it, and say which world."""
-
-    def world(self, tmp_path: Path) -> StoreWorld:
-        raise NotImplementedError
-
-    def run(self, tmp_path: Path, script: Callable[[OpenStore], Awaitable[None]]) -> None:
-        """Run the script on a fresh store."""
-
-        async def main() -> None:
-            store = await self.world(tmp_path).open()
-            try:
-                await script(store)
-            finally:
-                await store.close()
-
-        self.drive(main())
-
-    def drive(self, script: Coroutine[Any, Any, None]) -> None:
-        asyncio.run(asyncio.wait_for(script, 120))
+class StoreSuite(RecordsSuite):
+    """Both ports: they are two views of one thing."""
 
     # submit and load
 
@@ -503,158 +380,3 @@ class StoreSuite:
             assert (await store.load("wf_a")).attempts == (second,)
 
         self.run(tmp_path, script)
-
-    # records
-
-    def test_counts_follow_every_change(self, tmp_path: Path) -> None:
-        async def script(store: OpenStore) -> None:
-            await submit(store, "wf_a", 5)
-            assert store.records.workflow("wf_a").counts == {"ready": 1, "blocked": 4}
-            await store.append("wf_a", 1, started(1, 2))
-            await store.append("wf_a", 2, ended(1, 3))
-            assert store.records.workflow("wf_a").counts == {"succeeded": 1, "blocked": 4}
-            skipped = tuple(a_state(seq, TaskStatus.SKIPPED, attempt=0) for seq in range(2, 6))
-            await store.append("wf_a", 3, Changes(tasks=skipped, added=(a_task(6),), events=(an_event(4),)))
-            page = store.records.workflows(status=None, cursor=None, limit=1)
-            assert page.items[0].counts == {"succeeded": 1, "skipped": 4, "ready": 1}
-
-        self.run(tmp_path, script)
-
-    def test_a_task_shows_attempts_and_created_resources_in_order(self, tmp_path: Path) -> None:
-        async def script(store: OpenStore) -> None:
-            await submit(store, "wf_a")
-            await submit(store, "wf_b")
-            await store.append("wf_a", 1, started(1, 2))
-            created = [an_event(n, "resource.created", "t1", kind="server", id=f"s-{n}") for n in (3, 4)]
-            elsewhere = an_event(5, "resource.created", "t2", kind="network", id="n-1")
-            await store.append("wf_a", 2, Changes(events=(*created, elsewhere, an_event(6, "task.progress"))))
-            view = store.records.task("wf_a", "t1")
-            assert [resource["id"] for resource in view.resources] == ["s-3", "s-4"]
-            assert view.attempts == (AttemptChange(1, 1, AttemptStatus.RUNNING, NOW),)
-            assert view.workflow == "wf_a"
-            listed = store.records.tasks(workflow="wf_a", status=None, cursor=None, limit=10).items
-            assert listed[0] == view
-            assert listed[1].resources == (elsewhere.data,)
-            assert store.records.task("wf_b", "t1").resources == ()
-
-        self.run(tmp_path, script)
-
-    def test_lists_filter_by_status(self, tmp_path: Path) -> None:
-        async def script(store: OpenStore) -> None:
-            for id in ("wf_a", "wf_b", "wf_c"):
-                await submit(store, id)
-            done = replace(a_row("wf_b", 3), status=WorkflowStatus.CANCELLED, ended_at=NOW)
-            await store.append("wf_b", 1, Changes(done, events=(an_event(2),)))
-            await store.append("wf_a", 1, started(1, 2))
-            names = {"running": ["wf_c", "wf_a"], "cancelled": ["wf_b"], "failed": [], "nonsense": []}
-            for status, expected in names.items():
-                page = store.records.workflows(status=status, cursor=None, limit=10)
-                assert [view.row.id for view in page.items] == expected
-            ready = store.records.tasks(workflow=None, status="ready", cursor=None, limit=10).items
-            assert [(view.workflow, view.task.id) for view in ready] == [("wf_c", "t1"), ("wf_b", "t1")]
-            running = store.records.tasks(workflow="wf_a", status="running", cursor=None, limit=10).items
-            assert [view.task.id for view in running] == ["t1"]
-            assert store.records.tasks(workflow="wf_b", status="failed", cursor=None, limit=10) == Page((), None)
-
-        self.run(tmp_path, script)
-
-    def test_events_come_in_pieces(self, tmp_path: Path) -> None:
-        async def script(store: OpenStore) -> None:
-            await submit(store, "wf_a")
-            await submit(store, "wf_b")
-            await store.append("wf_a", 1, Changes(events=tuple(an_event(n) for n in range(2, 11))))
-            found: list[EventRecord] = []
-            while piece := store.records.events("wf_a", after=len(found), limit=4):
-                found += piece
-            assert [event.sequence for event in found] == list(range(1, 11))
-            assert store.records.events("wf_a", after=10, limit=4) == ()
-
-        self.run(tmp_path, script)
-
-    def test_damaged_and_foreign_cursors_are_refused_by_name(self, tmp_path: Path) -> None:
-        async def script(store: OpenStore) -> None:
-            for id in ("wf_a", "wf_b"):
-                await submit(store, id)
-            foreign = store.records.workflows(status=None, cursor=None, limit=1).next_cursor
-            assert foreign is not None
-            own = store.records.tasks(workflow=None, status=None, cursor=None, limit=1).next_cursor
-            assert own is not None
-            for cursor in (
-                foreign,
-                "x",
-                "W10=",
-                "bnVsbA==",
-                own[:-5],
-                "'; --",
-                "ä",
-                "WyJ0IiwgMSwgLTFd",
-                "WyJ0IiwgMSwgMS41XQ==",
-            ):
-                with pytest.raises(BadCursor, match="cursor"):
-                    store.records.tasks(workflow=None, status=None, cursor=cursor, limit=1)
-            with pytest.raises(ValueError):
-                store.records.workflows(status=None, cursor=own, limit=1)
-
-        self.run(tmp_path, script)
-
-    def test_pages_show_each_row_once_while_rows_are_inserted(self, tmp_path: Path) -> None:
-        """Each row that was there at the start, none twice, in order, whatever is inserted between pages."""
-
-        @settings(max_examples=15, deadline=None)
-        @given(
-            sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6),
-            inserts=st.lists(st.integers(0, 5), max_size=10),
-            limit=st.integers(1, 4),
-            status=st.sampled_from([None, "ready", "blocked"]),
-        )
-        def check(sizes: list[int], inserts: list[int], limit: int, status: str | None) -> None:
-            with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
-                self.run(Path(directory), lambda store: _walk(store, sizes, inserts, limit, status))
-
-        check()
-
-
-async def _walk(store: OpenStore, sizes: list[int], inserts: list[int], limit: int, status: str | None) -> None:
-    for n, size in enumerate(sizes):
-        await submit(store, f"wf_{n}", size)
-    wanted = [
-        (f"wf_{n}", f"t{seq}")
-        for n in reversed(range(len(sizes)))
-        for seq in range(1, sizes[n] + 1)
-        if status in (None, "ready" if seq == 1 else "blocked")
-    ]
-    seen: list[tuple[str, str]] = []
-    workflows: list[str] = []
-    todo = list(inserts)
-    cursor = workflow_cursor = None
-    while True:
-        page = store.records.tasks(workflow=None, status=status, cursor=cursor, limit=limit)
-        assert len(page.items) <= limit
-        seen += [(view.workflow, view.task.id) for view in page.items]
-        if todo:
-            await _insert(store, sizes, todo.pop())
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    while True:
-        page = store.records.workflows(status="running", cursor=workflow_cursor, limit=limit)
-        workflows += [view.row.id for view in page.items]
-        await submit(store, f"wf_late_{len(workflows)}", 1)
-        workflow_cursor = page.next_cursor
-        if workflow_cursor is None:
-            break
-    assert len(seen) == len(set(seen))
-    assert [one for one in seen if one in set(wanted)] == wanted
-    assert [id for id in workflows if id[3:].isdigit()] == [f"wf_{n}" for n in reversed(range(len(sizes)))]
-    assert len(workflows) == len(set(workflows))
-
-
-async def _insert(store: OpenStore, sizes: Sequence[int], where: int) -> None:
-    """A new workflow, or a task more in one of the first ones."""
-    if where >= len(sizes):
-        count = len(store.records.workflows(status=None, cursor=None, limit=1000).items)
-        await submit(store, f"wf_new_{count}", 2)
-        return
-    snapshot = await store.load(f"wf_{where}")
-    seq = len(snapshot.tasks) + 1
-    await store.append(f"wf_{where}", snapshot.workflow.sequence, Changes(added=(a_task(seq, f"1.{seq}", parent=1),)))

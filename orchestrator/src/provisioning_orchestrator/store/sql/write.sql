@@ -23,7 +23,7 @@ INSERT INTO task_states (place, status) VALUES (?, ?)
 -- name: add_counts
 -- How many new tasks there are of each status.
 INSERT INTO task_counts (workflow, status, tasks) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks
+ON CONFLICT (workflow, status) DO UPDATE SET tasks = tasks + excluded.tasks
 
 -- name: put_states
 -- The changed states of tasks that are there (the writer has checked that they are).

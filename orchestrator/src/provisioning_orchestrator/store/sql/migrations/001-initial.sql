@@ -79,7 +79,7 @@ CREATE TRIGGER task_states_count AFTER UPDATE OF status ON task_states WHEN OLD.
 BEGIN
     UPDATE task_counts SET tasks = tasks - 1 WHERE workflow = OLD.place >> 32 AND status = OLD.status;
     INSERT INTO task_counts (workflow, status, tasks) VALUES (NEW.place >> 32, NEW.status, 1)
-        ON CONFLICT DO UPDATE SET tasks = tasks + 1;
+        ON CONFLICT (workflow, status) DO UPDATE SET tasks = tasks + 1;
 END;
 
 -- error: a JSON object.
