@@ -61,12 +61,12 @@ def change(session: Session, wish: Change) -> None:
     _tell_plan(session, plan)
     _ask(session, wish, plan)
     if wish.orchestrated:
-        _by_orchestrator(session, wish, provider, timeout_s)
+        _by_orchestrator(session, wish, plan, provider, timeout_s)
     else:
         from .directly import run_directly
 
         run_directly(session, wish, workspace)
-        _tell_servers(session, wish, provider, None)
+        _tell_servers(session, wish, plan, provider, None)
 
 
 def _checked(session: Session, wish: Change) -> float | None:
@@ -164,7 +164,7 @@ def _nothing_to_do(session: Session, wish: Change, plan: Plan, provider: Provide
     if any(server.state != "started" for server in servers):
         return False
     session.say(f"Nothing to do: {plural(len(servers), 'server')} of {wish.infra} there already.")
-    _tell_servers(session, wish, provider, None)
+    _tell_servers(session, wish, plan, provider, None)
     return True
 
 
@@ -191,7 +191,7 @@ def _ask(session: Session, wish: Change, plan: Plan) -> None:
 # --- by the orchestrator -------------------------------------------------------------------------------------------
 
 
-def _by_orchestrator(session: Session, wish: Change, provider: Provider, timeout_s: float | None) -> None:
+def _by_orchestrator(session: Session, wish: Change, plan: Plan, provider: Provider, timeout_s: float | None) -> None:
     from .ending import tell_end
     from .following import exit_code, follow
     from .naming import remember_last
@@ -208,7 +208,7 @@ def _by_orchestrator(session: Session, wish: Change, provider: Provider, timeout
     if picture.status != "succeeded":
         print_summary(session, id_)
         raise Exit(exit_code(picture))
-    _tell_servers(session, wish, provider, id_)
+    _tell_servers(session, wish, plan, provider, id_)
 
 
 def _submit(session: Session, wish: Change) -> str:
@@ -245,11 +245,20 @@ def _print_id(session: Session, id_: str) -> None:
 
 
 def _servers(wish: Change, provider: Provider) -> list[Resource]:
+    """Those that were asked for; after a delete, all that are left."""
     found = provider.list("server", infra=wish.infra)
-    return [server for server in found if not wish.servers or server.name in wish.servers]
+    if wish.verb == "delete" or not wish.servers:
+        return found
+    return [server for server in found if server.name in wish.servers]
 
 
-def _tell_servers(session: Session, wish: Change, provider: Provider, workflow: str | None) -> None:
+def _first(plan: Plan, servers: list[Resource]) -> str:
+    """The server that its definition names first."""
+    there = {server.name for server in servers}
+    return next((each.name for each in plan.changes if each.kind == "server" and each.name in there), servers[0].name)
+
+
+def _tell_servers(session: Session, wish: Change, plan: Plan, provider: Provider, workflow: str | None) -> None:
     """What exists now is the result; then what to type next."""
     servers = _servers(wish, provider)
     if session.form == "jsonl" and workflow is not None:
@@ -262,7 +271,7 @@ def _tell_servers(session: Session, wish: Change, provider: Provider, workflow: 
     if wish.verb == "create" and servers and session.for_people:
         again = " --orchestrated" if wish.orchestrated else ""
         commands = [
-            ("enter", f"provisioning server ssh {servers[0].name}"),
+            ("enter", f"provisioning server ssh {_first(plan, servers)}"),
             ("delete", f"provisioning server delete {wish.infra}{again}"),
         ]
         if workflow is not None:

@@ -17,8 +17,9 @@ from ..render.text import clean_lines
 from . import exits
 from .exits import Exit, Terminated
 from .lazy import LazyGroup
-from .session import command_options, remember_flags
+from .session import Session, command_options, flags_of, remember_flags
 
+LOOK_S = 0.5
 COMMANDS = {
     "server": ("server:server", "Create, delete, list and enter servers."),
     "infra": ("infra:infra", "Look at infrastructure definitions and check them."),
@@ -54,7 +55,17 @@ def provisioning(ctx: click.Context, /, **options: Any) -> None:
     remember_flags(ctx, options)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+        _tell_daemon(Session(flags_of(ctx)))
         ctx.exit(0)
+
+
+def _tell_daemon(session: Session) -> None:
+    """Whether an orchestrator is there: the first thing that a person who types the bare name wants to know."""
+    try:
+        health = session.orchestrator.health(timeout_s=LOOK_S)
+        session.say(f"\nOrchestrator: {health['status']} at {session.settings.url().value} (pid {health['pid']})")
+    except ProvisioningError as error:
+        session.say(f"\nOrchestrator: {error.message}; {error.hint}")
 
 
 def run(arguments: list[str]) -> int:

@@ -135,6 +135,11 @@ def remember_flags(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any
     return options
 
 
+def flags_of(ctx: click.Context) -> dict[str, Any]:
+    """The common options that were given so far."""
+    return dict(ctx.meta[_FLAGS])
+
+
 def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
     """For a command's function: common options, and the session as its first argument."""
 
@@ -144,7 +149,7 @@ def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(ctx: click.Context, /, **options: Any) -> Any:
         rest = remember_flags(ctx, options)
         # Options of single commands that are settings too, so that flag, environment and file are one thing.
-        flags = dict(ctx.meta[_FLAGS])
+        flags = flags_of(ctx)
         for name in ("data_dir", "token_file", "library"):
             if name in rest:
                 value = rest.pop(name)

@@ -92,10 +92,11 @@ def _other_port(port: int) -> int:
 
 def _spawn(session: Session, wishes: Wishes, port: int) -> subprocess.Popen[bytes]:
     program = find_program(session)
+    libraries = _libraries(session, nu=wishes.nu_library)
     data_dir = Path(session.settings.data_dir().value)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [program, "serve", "--port", str(port), "--data-dir", str(data_dir.resolve())]
-    for library in _libraries(session, nu=wishes.nu_library):
+    for library in libraries:
         command += ["--library", str(library)]
     # The interpreter's own path, links unresolved: a virtual environment is known by the link.
     command += ["--workspace", str(Path(session.settings.workspace().value).resolve()), "--python", sys.executable]

@@ -54,8 +54,8 @@ def _find(session: Session) -> tuple[int | None, int | str]:
 
 
 def _from_file(session: Session) -> int | None:
-    """The process named in the data directory, if it lives and is an orchestrator: a bare number may be anybody's."""
-    path = Path(session.settings.data_dir().value) / "pid"
+    """The process that the data directory's lock names, if it is an orchestrator: a bare number may be anybody's."""
+    path = Path(session.settings.data_dir().value) / "lock"
     try:
         pid = int(path.read_bytes()[:PID_BYTES_MAX].split()[0])
         command = Path(f"/proc/{pid}/cmdline").read_bytes()

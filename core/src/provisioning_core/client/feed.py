@@ -18,7 +18,7 @@ from .connection import Connection, OpenAnswer, path_of
 
 AWAY_MAX_S = 600.0
 SILENCE_MAX_S = 45.0  # the daemon says something every 15 s; three silences mean that nobody is there
-PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
+PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.0)
 LINE_BYTES_MAX = 64 * 1024 * 1024
 ENDINGS = frozenset({"workflow.succeeded", "workflow.failed", "workflow.cancelled"})
 

@@ -18,7 +18,7 @@ def plain_line(picture: Picture, type_: str, task: str | None, data: Mapping[str
     """The line for an event that was just applied to the picture; None where there is nothing to tell."""
     subject, _, fact = type_.partition(".")
     when = instant(at)
-    if when is None:
+    if when is None or picture.told_before:
         return None
     if subject == "workflow":
         return _line(when, picture.workflow, fact, _workflow(picture, fact))

@@ -14,6 +14,7 @@ from .times import instant
 
 QUEUED, RUNNING, WAITING = "queued", "running", "waiting"
 SUCCEEDED, FAILED, CANCELLED, SKIPPED, UNKNOWN = "succeeded", "failed", "cancelled", "skipped", "unknown"
+ROOT = "root"
 ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED, SKIPPED})
 RESOURCES_KEPT_MAX = 10_000
 
@@ -44,9 +45,14 @@ class TaskLine:
 
     @property
     def label(self) -> str:
-        """`server web-1` where the key tells which thing it is about, else the id."""
+        """`server web-1` where the key tells which thing it is about, else the id.
+
+        `root`, the only task of a workflow that was asked for by its operation, is called by that operation.
+        """
         parts = (self.key or "").split("/")
-        return f"{parts[-2]} {parts[-1]}" if len(parts) >= 4 and parts[-1] else self.id
+        if len(parts) >= 4 and parts[-1]:
+            return f"{parts[-2]} {parts[-1]}"
+        return self.operation if self.id == ROOT and self.operation else self.id
 
 
 @dataclass(slots=True)
@@ -61,6 +67,7 @@ class Picture:
     by_status: dict[str, dict[str, None]] = field(default_factory=dict)  # ordered sets of task ids
     announced: int = 0
     retries: int = 0
+    told_before: bool = False  # the last event said nothing that an earlier one had not said
     unknown: list[str] = field(default_factory=list)
     resources: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # by kind and id
 
@@ -102,6 +109,7 @@ class Picture:
 
     def apply(self, type_: str, task: str | None, data: Mapping[str, Any], at: object, sequence: int = 0) -> None:
         self.sequence = max(self.sequence, sequence)
+        self.told_before = False
         when = instant(at)
         subject, _, fact = type_.partition(".")
         if subject == "workflow":
@@ -147,7 +155,8 @@ class Picture:
     def _resource(self, task: str | None, data: Mapping[str, Any]) -> None:
         # An operation reports a resource as soon as it exists, and its result names it again.
         identity = (str(data.get("kind")), str(data.get("id")))
-        if identity in self.resources or len(self.resources) < RESOURCES_KEPT_MAX:
+        self.told_before = identity in self.resources
+        if self.told_before or len(self.resources) < RESOURCES_KEPT_MAX:
             self.resources[identity] = {**self.resources.get(identity, {}), **data, "task": task}
 
     def _task(self, fact: str, line: TaskLine, data: Mapping[str, Any], when: float | None) -> None:
