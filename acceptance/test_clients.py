@@ -63,7 +63,19 @@ def test_without_authentication_nushell_posts_as_the_original_did(
 @pytest.mark.slow
 def test_curl_posts_and_the_servers_appear(daemon: Daemon, provisioning: Cli) -> None:
     done = subprocess.run(
-        ["curl", "-s", "-X", "POST", f"http://localhost:{daemon.port}/workflows/servers/create", "-H", f"Authorization: Bearer {daemon.token}", "-H", "Content-Type: application/json", "-d", '{"infra": "wuji", "params": {}}'],
+        [
+            "curl",
+            "-s",
+            "-X",
+            "POST",
+            f"http://localhost:{daemon.port}/workflows/servers/create",
+            "-H",
+            f"Authorization: Bearer {daemon.token}",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            '{"infra": "wuji", "params": {}}',
+        ],
         capture_output=True,
         text=True,
         timeout=60,

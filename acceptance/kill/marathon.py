@@ -51,7 +51,7 @@ class Report:
     seed: int
     tasks: int = 0
     kills_random: int = 0
-    kills_at_points: Counter[str] = field(default_factory=Counter)
+    kills_at_points: dict[str, int] = field(default_factory=dict)
     shims_shot: int = 0
     unknown: int = 0
     never_started: int = 0
@@ -98,7 +98,8 @@ def run_marathon(root: Path, *, tasks: int, kills: int, seed: int, shims: bool =
             daemon.kill()
             report.kills_random += 1
         elif daemon.died_by_kill() and crash:
-            report.kills_at_points[crash.rpartition(":")[0]] += 1
+            point = crash.rpartition(":")[0]
+            report.kills_at_points[point] = report.kills_at_points.get(point, 0) + 1
         else:
             raise AssertionError(f"the daemon ended by itself: see {root / 'daemon.log'}")
     daemon.start()
