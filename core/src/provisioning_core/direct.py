@@ -32,10 +32,8 @@ def run_direct(
     interpreters: Interpreters | None = None,
 ) -> DirectOutcome:
     """Run an operation and all that grows from it. Raises NotFoundError, UsageError where it cannot be found."""
-    root = {"id": find_operation(library_roots, operation).name.rpartition("/")[2], "operation": operation}
-    return DirectRun(library_roots, workspace, on_event, interpreters or Interpreters()).run(
-        [root | {"params": params}]
-    )
+    root = {"id": "root", "operation": find_operation(library_roots, operation).name, "params": params}
+    return DirectRun(library_roots, workspace, on_event, interpreters or Interpreters()).run([root])
 
 
 @dataclass
