@@ -12,7 +12,9 @@ from typing import Any
 
 from provisioning_orchestrator.ports import AttemptId, AttemptSpec
 from provisioning_orchestrator.runner import LibraryFiles, LocalDispatch
-from provisioning_orchestrator.testing.dispatch_suite import Listener, an_id
+from provisioning_orchestrator.testing.dispatch_suite import Listener, an_id, until
+
+__all__ = ["Host", "alive", "an_id", "number_in", "run", "shim_of", "until"]
 
 
 class Host:

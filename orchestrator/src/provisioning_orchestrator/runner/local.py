@@ -100,6 +100,10 @@ class LocalDispatch:
         boot.recovered(self._data / "boot", self._boot_id)
         self._watcher.boot = replace(self._watcher.boot, doubtful=False)
 
+    def helper_pid(self) -> int | None:
+        """Of the process that forks the shims; None while there is none."""
+        return self._spawner.pid
+
     async def start(self, spec: AttemptSpec) -> None:
         if spec.id in self._watcher.watched:
             return
@@ -110,6 +114,7 @@ class LocalDispatch:
             try:
                 await self._starter.begin(spec, settled)
             except BaseException as error:
+                self._starting.pop(spec.id, None)
                 if isinstance(error, Exception):
                     settled.set_exception(error)
                 else:
@@ -118,7 +123,8 @@ class LocalDispatch:
         await asyncio.shield(settled)
 
     def _settled(self, id: AttemptId, done: asyncio.Future[None]) -> None:
-        self._starting.pop(id, None)
+        if self._starting.get(id) is done:
+            del self._starting[id]
         if not done.cancelled():
             done.exception()  # It was raised to whoever waited, and perhaps nobody did.
 
