@@ -78,5 +78,8 @@ def listening(resource: Resource, port: int, greeting: str) -> Iterator[None]:
     argv = ["ssh", *ssh_options(resource), at(resource), f'/usr/bin/python3 -c "import socket; {program}"']
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        yield
+        try:
+            assert process.stdout.readline() == b"up\n"
+            yield
+        finally:
+            process.kill()  # where a test has failed nobody calls, and it would listen for ever

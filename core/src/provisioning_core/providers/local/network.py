@@ -25,9 +25,39 @@ class Networks:
         self._spaces: dict[str, int] = {}
         self._cables = 0
 
-    def connect(self, machine: int, network: str, cidr: str, address: str) -> None:
-        """Lay a cable into the machine's network namespace (a descriptor) and configure its end. Raises OSError."""
+    def connect(self, machine: int, network: str, cidr: str, address: str) -> str | None:
+        """Lay a cable into the machine's network namespace (a descriptor). None, or why there can be none.
+
+        Without a cable, on a kernel that knows no bridges, the machine has its address on the loopback.
+        """
         subnet = ipaddress.IPv4Network(cidr)
+        try:
+            self._lay_cable(machine, network, subnet, address)
+            return None
+        except OSError as error:
+            self.isolate(machine, ipaddress.IPv4Interface(f"{address}/32"))
+            return str(error)
+
+    def isolate(self, machine: int, address: ipaddress.IPv4Interface | None = None) -> None:
+        """A machine without a network: its loopback works, and has this address too."""
+
+        def lift() -> bytes:
+            kernel.enter(self._ground, kernel.NEW_USER)
+            kernel.enter(machine, kernel.NEW_NET)
+            with Netlink() as link:
+                link.up("lo")
+                if address is not None:
+                    link.add_address("lo", address)
+            return b""
+
+        forks.answer(lift, keep=(self._ground, machine))
+
+    def forget(self, networks_alive: set[str]) -> None:
+        """Let go of the networks that no machine uses any more."""
+        for network in self._spaces.keys() - networks_alive:
+            os.close(self._spaces.pop(network))
+
+    def _lay_cable(self, machine: int, network: str, subnet: ipaddress.IPv4Network, address: str) -> None:
         gateway = next(iter(subnet.hosts()))
         space = self._space(network, subnet, gateway)
         self._cables += 1
@@ -47,23 +77,6 @@ class Networks:
             return b""
 
         forks.answer(lay, keep=(self._ground, space, machine))
-
-    def isolate(self, machine: int) -> None:
-        """A machine without a network: its loopback works."""
-
-        def lift() -> bytes:
-            kernel.enter(self._ground, kernel.NEW_USER)
-            kernel.enter(machine, kernel.NEW_NET)
-            with Netlink() as link:
-                link.up("lo")
-            return b""
-
-        forks.answer(lift, keep=(self._ground, machine))
-
-    def forget(self, networks_alive: set[str]) -> None:
-        """Let go of the networks that no machine uses any more."""
-        for network in self._spaces.keys() - networks_alive:
-            os.close(self._spaces.pop(network))
 
     def _space(self, network: str, subnet: ipaddress.IPv4Network, gateway: ipaddress.IPv4Address) -> int:
         if network not in self._spaces:

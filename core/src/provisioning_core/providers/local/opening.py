@@ -7,6 +7,7 @@ read the line. Only then does it listen. Two rooms of one workspace cannot be: e
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import json
@@ -46,7 +47,7 @@ def run_room(workspace: Path, starter: Identity) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.write(ear, b"ready\n")
+            _say(ear, "ready")
             return
         if LINUX:
             kernel.adopt_orphans()
@@ -60,14 +61,19 @@ def run_room(workspace: Path, starter: Identity) -> None:
         identity = processes.identify(os.getpid())
         assert identity is not None
         replace_file(registry.root / "room.json", json.dumps(asdict(identity)).encode(), sync=False)
-        os.write(ear, b"ready\n")
+        _say(ear, "ready")
     except Exception as error:
-        os.write(ear, f"{type(error).__name__}: {error}\n".encode())
+        _say(ear, f"{type(error).__name__}: {error}")
         raise
     finally:
         os.close(ear)
     room.serve(listener)
     (registry.root / "room.socket").unlink(missing_ok=True)
+
+
+def _say(ear: int, text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the starter has been killed
+        os.write(ear, f"{text}\n".encode())
 
 
 def _hand_over(starter: Identity) -> None:

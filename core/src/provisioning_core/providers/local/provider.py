@@ -59,6 +59,8 @@ class LocalProvider:
         if record.shared_with_host:
             shared = ", ".join(record.shared_with_host)
             sys.stderr.write(f"warning: server {record.name!r} is a plain process: it shares {shared} with this host\n")
+        if record.network_refusal:
+            sys.stderr.write(f"warning: server {record.name!r} reaches no other server: {record.network_refusal}\n")
         return Created(self._resource(record), created=answer["created"])
 
     def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Resource | None:
@@ -130,6 +132,7 @@ class LocalProvider:
                 "plan": record.spec.get("plan"),
                 "hostname": record.name,
                 "network": record.spec.get("network"),
+                "network_refusal": record.network_refusal,
                 "isolation": record.isolation,
                 "shared_with_host": list(record.shared_with_host),
                 "ssh": {

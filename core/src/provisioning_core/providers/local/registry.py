@@ -47,6 +47,8 @@ _PREFIX = {"server": "srv", "network": "net"}
 class Record:
     """One resource. process: the machine's, while it has one. ready: SSH has answered once.
 
+    network_refusal: why a machine reaches no other one of its network, None where it does.
+
     ssh_host, ssh_port: where the host reaches it; address: its own, in its network. network: the network's id.
     """
 
@@ -70,6 +72,7 @@ class Record:
     process: Identity | None = field(default=None)
     ready: bool = False
     shared_with_host: tuple[str, ...] = ()
+    network_refusal: str | None = None
 
 
 class Registry:

@@ -166,7 +166,7 @@ class Room:
                 pid = self._fork(record, listener, theirs)
                 theirs.close()  # else its death would not be seen
                 if record.isolation == "namespace":
-                    self._connect(record, ours)
+                    record = replace(record, network_refusal=self._connect(record, ours))
                     ours.sendall(b"go\n")
                 heard = ours.recv(65536).decode(errors="replace")
             except OSError as error:
@@ -222,7 +222,8 @@ class Room:
             pid = int(word)
         return pid
 
-    def _connect(self, record: Record, ours: socket.socket) -> None:
+    def _connect(self, record: Record, ours: socket.socket) -> str | None:
+        """Give the machine its network; None, or why it reaches nobody there."""
         descriptors = socket.recv_fds(ours, 1, 1)[1]
         if not descriptors:
             log = self._registry.home("server", record.id) / "machine.log"
@@ -233,8 +234,8 @@ class Room:
             network = self._registry.get("network", record.network) if record.network else None
             if network is None or network.cidr is None or record.address is None:
                 self._networks.isolate(namespace)
-            else:
-                self._networks.connect(namespace, network.id, network.cidr, record.address)
+                return None
+            return self._networks.connect(namespace, network.id, network.cidr, record.address)
         finally:
             os.close(namespace)
 
