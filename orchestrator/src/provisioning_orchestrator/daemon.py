@@ -256,8 +256,8 @@ def _with_room(settings: Settings) -> Settings:
 def _calm_collector() -> None:
     """Keep the garbage collector's pauses short: a look at all objects of a 100,000-task workflow takes 0.2 s.
 
-    What is there at the start stays for good and is never looked at again; young objects are looked at in small lots, and
-    all others, where cycles are rare, every ten minutes.
+    What is there at the start stays for good and is never looked at again; young objects are looked at in small lots,
+    and all others, where cycles are rare, every ten minutes.
     """
     gc.collect()
     gc.freeze()

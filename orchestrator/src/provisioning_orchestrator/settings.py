@@ -101,7 +101,11 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
             limits[name] = words.pop(name)
     settings = Settings(**{"data_dir": default_data_dir(environ), **_converted(words, Settings)})
     _check(settings)
-    return replace(settings, limits=Limits(**_converted(limits, Limits)))
+    chosen = Limits(**_converted(limits, Limits))
+    for one in fields(Limits):
+        if not getattr(chosen, one.name) > 0:
+            raise BadSettings(f"the setting {one.name} is {getattr(chosen, one.name)}; something above 0 is expected")
+    return replace(settings, limits=chosen)
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
