@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -146,10 +148,41 @@ def test_delete_takes_everything_away(provisioning: Cli) -> None:
 @pytest.mark.slow
 def test_stopping_says_that_running_tasks_live_on(provisioning: Cli) -> None:
     _faults(provisioning, {"verb": "create", "at": "begin", "do": "hang", "name": "web-1"})
-    provisioning("server", "create", "wuji", "--orchestrated", "--no-wait")
+    provisioning("server", "create", "wuji", "web-1", "--orchestrated", "--no-wait")
     until(lambda: (provisioning.daemon.workspace / ".ledger" / "hanging-begin-web-1").exists(), "web-1 to hang")
     done = provisioning("orchestrator", "stop")
     assert done.returncode == 0
     assert "1 running task lives on" in done.stderr
     provisioning.daemon.start()
     assert provisioning("workflow", "cancel", "@last").returncode == 0
+
+
+def test_a_daemon_of_another_workspace_is_not_asked_to_make_servers(provisioning: Cli, tmp_path: Path) -> None:
+    other = shutil.copytree(provisioning.daemon.workspace, tmp_path / "other")
+    done = provisioning("server", "create", "wuji", "--orchestrated", "--workspace", str(other))
+    assert done.returncode == 5
+    assert str(provisioning.daemon.workspace) in done.stderr
+    assert provisioning("workflow", "list", "-o", "name").stdout == ""
+
+
+def test_jsonl_of_a_create_ends_with_the_servers(provisioning: Cli) -> None:
+    done = provisioning("server", "create", "wuji", "--orchestrated", "-o", "jsonl")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[0] == {"type": "version", "ui": "1.0"}
+    assert (lines[-1]["type"], lines[-1]["status"]) == ("summary", "succeeded")
+    assert [server["name"] for server in lines[-1]["servers"]] == ["db-1", "web-1", "web-2"]
+    assert lines[-2]["type"] == "workflow.succeeded"
+
+
+@pytest.mark.slow
+def test_interrupting_direct_mode_ends_its_work_and_says_how_to_go_on(provisioning: Cli) -> None:
+    _faults(provisioning, {"verb": "create", "at": "begin", "do": "hang", "name": "web-2"})
+    creating = _start(provisioning, "server", "create", "wuji")
+    until(lambda: (provisioning.daemon.workspace / ".ledger" / "hanging-begin-web-2").exists(), "web-2 to hang")
+    creating.send_signal(signal.SIGINT)
+    _, told = creating.communicate(timeout=30)
+    assert creating.returncode == 130
+    assert "Ended half-way." in told
+    assert "  provisioning server create wuji\n" in told
+    assert provisioning("server", "create", "wuji").returncode == 0
+    assert len(provisioning("server", "list", "wuji", "-o", "name").stdout.split()) == 3

@@ -262,3 +262,12 @@ def test_resolving_sends_what_was_said(program: Any, begun: Replay) -> None:
     assert begun.asked[-1].path == f"/workflows/{ID}/tasks/1.web-1/resolve"
     assert begun.asked[-1].body == {"as": "retry"}
     assert program("workflow", "resolve", ID, "web-1").returncode == 2
+
+
+def test_a_daemon_that_dies_between_the_question_and_the_feed_is_waited_for(program: Any, begun: Replay) -> None:
+    _succeed(begun)
+    begun.refuse_once("GET", f"/workflows/{ID}/tasks", None)
+    begun.refuse_once("GET", f"/workflows/{ID}/events", None)
+    done = program("workflow", "watch", ID)
+    assert done.returncode == 0
+    assert "servers/create wuji" in done.stderr

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioning_core.client import Away, Back, Ended, Feed, Record
 from provisioning_core.client.connection import Connection
+from provisioning_core.client.feed import Away, Back, Ended, Feed, Record
 from provisioning_core.errors import NotFoundError, UnreachableError
 from provisioning_core.settings import Setting
 from provisioning_core.testing.replay import TOKEN, Replay

@@ -185,7 +185,7 @@ def test_plain_lines_are_one_a_change_with_time_and_reason_and_without_escapes()
         picture.apply(type_, task, data, T0 + i)
         lines.append(plain_line(picture, type_, task, data, T0 + i))
     assert lines == [
-        "2027-01-15T08:00:00Z  wf_1                  submitted   servers/create wuji  1 task",
+        "2027-01-15T08:00:00Z  wf_1                  submitted   wf_1  servers/create wuji  1 task",
         "2027-01-15T08:00:01Z  create                started",
         "2027-01-15T08:00:02Z  create                progress    evil \\x0aline",
         '2027-01-15T08:00:03Z  create                retrying    attempt=2/3 wait=5.0s cause="busy"',

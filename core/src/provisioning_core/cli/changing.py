@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import UsageError
+from ..errors import ConflictError, UsageError
 from ..render.documents import line
 from ..render.text import clean, plural
 from . import exits
@@ -172,15 +173,15 @@ def _ask(session: Session, wish: Change, plan: Plan) -> None:
     """Go on, or raise Exit where the person does not want it."""
     if wish.yes or wish.confirm is not None or plan.nothing_to_do or not session.can_ask():
         return
-    import click
+    from .asking import ask
 
     try:
         if wish.verb == "create":
-            wanted = click.confirm("Create?", default=False, err=True)
+            wanted = ask(session, "Create? [y/N]").lower() in ("y", "yes")
         else:
             session.err.say(f"This deletes for good. Type {wish.infra} to go on, anything else to stop.")
-            wanted = click.prompt("Delete", default="", show_default=False, err=True).strip() == wish.infra
-    except click.Abort:
+            wanted = ask(session, "Delete:") == wish.infra
+    except KeyboardInterrupt:
         session.err.say("\nNothing was done.")
         raise Exit(exits.INTERRUPTED) from None
     if not wanted:
@@ -197,6 +198,7 @@ def _by_orchestrator(session: Session, wish: Change, plan: Plan, provider: Provi
     from .naming import remember_last
     from .workflow import print_summary
 
+    _check_workspace(session)
     id_ = _submit(session, wish)
     remember_last(session, id_)
     if not wish.wait:
@@ -206,9 +208,23 @@ def _by_orchestrator(session: Session, wish: Change, plan: Plan, provider: Provi
     picture = follow(session, id_, timeout_s=timeout_s)
     tell_end(session, picture, again=wish.command)
     if picture.status != "succeeded":
-        print_summary(session, id_)
+        print_summary(session, picture)
         raise Exit(exit_code(picture))
     _tell_servers(session, wish, plan, provider, id_)
+
+
+def _check_workspace(session: Session) -> None:
+    """Refuse where the daemon of this machine works for another workspace: it would make the servers there."""
+    from .port import option_of
+
+    pid = int(session.orchestrator.health()["pid"])
+    theirs, ours = option_of(pid, "--workspace"), Path(session.settings.workspace().value).resolve()
+    if theirs is not None and Path(theirs).is_dir() and Path(theirs).resolve() != ours:
+        raise ConflictError(
+            f"the orchestrator at {session.settings.url().value} works for the workspace {theirs}, not for {ours}",
+            code="other_workspace",
+            hint=f"--workspace {theirs}, or a second one: provisioning orchestrator start --port 9190 --data-dir DIR",
+        )
 
 
 def _submit(session: Session, wish: Change) -> str:

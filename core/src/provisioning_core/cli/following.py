@@ -12,8 +12,8 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from ..client import Away, Back, Ended, Feed, Record
-from ..errors import ProvisioningError
+from ..client.feed import Away, Back, Ended, Feed, Record
+from ..errors import UnreachableError
 from ..render.documents import VERSION_LINE, line
 from ..render.lines import plain_line
 from ..render.picture import Picture
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..render.live import LiveView
 
 TICK_S = 0.1
+LOOK_S = 0.5
 QUEUE_MAX = 10_000
 TASKS_LEARNT_MAX = 2_000
 END_CODES = {"succeeded": exits.SUCCEEDED, "failed": exits.FAILED, "cancelled": exits.CANCELLED}
@@ -60,10 +61,13 @@ def follow(session: Session, workflow: str, *, timeout_s: float | None = None) -
 
 def begin_picture(session: Session, workflow: str) -> Picture:
     """What the API says of a workflow before its events are read: its name and the places of its first tasks."""
-    row = session.orchestrator.workflow(workflow)
-    picture = Picture(workflow, name=str(row.get("name") or ""))
-    for task in session.orchestrator.tasks(workflow, limit=TASKS_LEARNT_MAX):
-        picture.learn(task)
+    picture = Picture(workflow)
+    try:
+        picture.name = str(session.orchestrator.workflow(workflow).get("name") or "")
+        for task in session.orchestrator.tasks(workflow, limit=TASKS_LEARNT_MAX):
+            picture.learn(task)
+    except UnreachableError:
+        pass  # it was there a moment ago: the feed says so, waits for it, and tells the same
     return picture
 
 
@@ -101,7 +105,7 @@ def _show(
     elif session.progress == "json":
         session.err.say(line(VERSION_LINE))
     while True:
-        item = _next(items, deadline, TICK_S if view else None)
+        item = _next(items, deadline, TICK_S if view else LOOK_S)
         if isinstance(item, Ended):
             return
         if isinstance(item, Exception):
@@ -114,14 +118,17 @@ def _show(
             view.draw(picture, at_once=picture.ended)
 
 
-def _next(items: queue.Queue[_Item], deadline: float | None, tick_s: float | None) -> _Item | None:
-    """The next item, None after a tick. Raises TimeoutError at the deadline."""
+def _next(items: queue.Queue[_Item], deadline: float | None, tick_s: float) -> _Item | None:
+    """The next item, None after a tick. Raises TimeoutError at the deadline.
+
+    Never an endless wait: a signal that comes just before it would be noticed only at its end.
+    """
     wait_s = tick_s
     if deadline is not None:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        wait_s = left_s if wait_s is None else min(wait_s, left_s)
+        wait_s = min(wait_s, left_s)
     try:
         return items.get(timeout=wait_s)
     except queue.Empty:
@@ -155,11 +162,3 @@ def _notice(session: Session, item: Away | Back, view: LiveView | None) -> None:
 
 def exit_code(picture: Picture) -> int:
     return END_CODES.get(picture.status, exits.FAILED)
-
-
-def status_of(session: Session, workflow: str) -> str | None:
-    """The workflow's status, None where nobody can say now."""
-    try:
-        return str(session.orchestrator.workflow(workflow).get("status"))
-    except ProvisioningError:
-        return None

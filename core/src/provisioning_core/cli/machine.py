@@ -1,10 +1,11 @@
-"""`provisioning vm`: hands its arguments to `provisioning_core.vm`, the machine-readable way to providers."""
+"""`provisioning vm`: hands its arguments to `provisioning_core.vm`, the machine-readable way to providers.
+
+Imports nothing else of the command line: `main` comes here before it.
+"""
 
 from __future__ import annotations
 
 import sys
-
-import click
 
 
 def run_vm(arguments: list[str]) -> int:
@@ -12,16 +13,3 @@ def run_vm(arguments: list[str]) -> int:
     from ..vm import main
 
     return main(arguments, sys.stdin, sys.stdout)
-
-
-@click.command(
-    "vm",
-    hidden=True,
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_context
-def vm(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Machine-readable access to providers, for operations."""
-    ctx.exit(run_vm(list(arguments)))

@@ -116,3 +116,14 @@ def uptime_s(pid: int) -> float | None:
     except (OSError, ValueError, IndexError):
         return None
     return round(max(now_s - started_ticks / os.sysconf("SC_CLK_TCK"), 0.0), 1)
+
+
+def option_of(pid: int, option: str) -> str | None:
+    """What an orchestrator of this machine was told by that option; None where it was not, or nobody can tell."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        return None
+    if not any("orchestrator" in word for word in words[:4]) or option not in words[:-1]:
+        return None
+    return words[words.index(option) + 1]

@@ -27,7 +27,7 @@ COMMANDS = {
     "orchestrator": ("daemon:orchestrator", "Start, stop and look at the orchestrator."),
     "help": ("topics:help_", "Help on a command or a topic."),
     "completion": ("topics:completion", "Print the completion script of a shell."),
-    "vm": ("machine:vm", "Machine-readable access to providers, for operations."),
+    "vm": ("topics:vm", "Machine-readable access to providers, for operations."),
 }
 
 EXAMPLES = """

@@ -106,3 +106,18 @@ def completion(ctx: click.Context, shell: str) -> None:
     # Not `script.source()`: for bash it would run bash to look at its version.
     click.echo(f"# {HOW_TO_INSTALL[shell]}")
     click.echo(script.source_template % script.source_vars())
+
+
+@click.command(
+    "vm",
+    hidden=True,
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def vm(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Machine-readable access to providers, for operations."""
+    from .machine import run_vm
+
+    ctx.exit(run_vm(list(arguments)))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import UnreachableError, UsageError
 from ..render.text import clean, clean_lines
 from .exits import Exit
 from .lazy import ExamplesCommand, LazyGroup
 from .naming import complete_workflow, find, find_task
 from .session import Session, with_session
+
+if TYPE_CHECKING:
+    from ..render.picture import Picture
 
 LIST_LIMIT = 20
 TASKS_SHOWN = 200
@@ -182,15 +185,20 @@ def watch(session: Session, workflow_id: str, timeout: str | None) -> None:
     timeout_s = _seconds(timeout)
     picture = follow(session, find(session, workflow_id), timeout_s=timeout_s)
     tell_end(session, picture)
-    print_summary(session, picture.workflow)
+    print_summary(session, picture)
     raise Exit(exit_code(picture))
 
 
-def print_summary(session: Session, id_: str) -> None:
+def print_summary(session: Session, picture: Picture) -> None:
     """The ended workflow as the result, for machine-readable forms."""
     if session.for_people:
         return
-    document = session.orchestrator.workflow(id_)
+    id_ = picture.workflow
+    try:
+        document = session.orchestrator.workflow(id_)
+    except UnreachableError:
+        # The daemon went away after it had told the end: what it told is enough to say how it ended.
+        document = {"workflow_id": id_, "name": picture.name, "status": picture.status}
     if session.form == "jsonl":
         from ..render.documents import line
 
@@ -283,7 +291,7 @@ def cancel(session: Session, workflow_id: str, wait: bool, timeout: str | None) 
         return
     picture = follow(session, id_, timeout_s=timeout_s)
     tell_end(session, picture)
-    print_summary(session, id_)
+    print_summary(session, picture)
     if picture.status != "cancelled":
         session.say(f"{id_} had {picture.status} already")
 

@@ -105,10 +105,18 @@ class Connection:
         return opened
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        wire = kind(self._host, self._port, timeout=timeout_s)
         try:
-            wire.connect()
+            if self._secure:
+                wire: http.client.HTTPConnection = http.client.HTTPSConnection(
+                    self._host, self._port, timeout=timeout_s
+                )
+                wire.connect()
+            else:
+                wire = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+                # An address in bytes is not put through IDNA, whose tables would have to be imported.
+                address = self._host.encode() if self._host.isascii() else self._host
+                wire.sock = socket.create_connection((address, wire.port), timeout_s)  # type: ignore[arg-type]
+                wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, http.client.HTTPException) as error:
             raise UnreachableError(
                 f"no orchestrator answers at {self.url.value} ({_words(error)})",

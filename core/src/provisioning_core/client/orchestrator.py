@@ -5,13 +5,15 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError, UnreachableError, UsageError
 from ..settings import Settings
 from .connection import BrokenOff, Connection, OpenAnswer, path_of
-from .feed import Feed
 from .refusal import NotReady
+
+if TYPE_CHECKING:
+    from .feed import Feed
 
 PAGE_LIMIT = 1000
 LOG_CHUNK_BYTES = 64 * 1024
@@ -118,6 +120,8 @@ class Orchestrator:
                 time.sleep(0.3)
 
     def feed(self, workflow: str, *, after: int = 0) -> Feed:
+        from .feed import Feed  # here: most commands follow nothing
+
         return Feed(self.connection, workflow, after=after)
 
     def events(self, workflow: str) -> list[dict[str, Any]]:

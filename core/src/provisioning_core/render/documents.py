@@ -12,7 +12,7 @@ UI_VERSION = "1.0"
 VERSION_LINE = {"type": "version", "ui": UI_VERSION}
 
 # JSON may hold these as they are, but a terminal acts on them; inside a string the escape means the same.
-_ACTED_ON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ACTED_ON = "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def collection(kind: str, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -42,4 +42,8 @@ def line(item: Mapping[str, Any]) -> str:
 
 
 def _harmless(text: str) -> str:
-    return _ACTED_ON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return (
+        text
+        if text.isascii() and "\x7f" not in text
+        else re.sub(_ACTED_ON, lambda match: f"\\u{ord(match.group()):04x}", text)
+    )

@@ -12,6 +12,7 @@ from .times import between, duration, instant, stamp
 
 LABEL_COLUMNS = 20
 FACT_COLUMNS = 10
+ID_SHOWN = 13  # a beginning that is accepted as an id; the first line has all of it
 
 
 def plain_line(picture: Picture, type_: str, task: str | None, data: Mapping[str, Any], at: object) -> str | None:
@@ -21,7 +22,7 @@ def plain_line(picture: Picture, type_: str, task: str | None, data: Mapping[str
     if when is None or picture.told_before:
         return None
     if subject == "workflow":
-        return _line(when, picture.workflow, fact, _workflow(picture, fact))
+        return _line(when, picture.workflow[:ID_SHOWN], fact, _workflow(picture, fact))
     if type_ == "tasks.added":
         total = data.get("total")
         listed = data.get("tasks")
@@ -44,7 +45,7 @@ def _workflow(picture: Picture, fact: str) -> str:
 
         return f"{took}  {counts(picture)}".strip()
     if fact == "submitted":
-        return f"{picture.name}  {plural(picture.total, 'task')}".strip()
+        return f"{picture.workflow}  {picture.name}  {plural(picture.total, 'task')}"
     return ""
 
 

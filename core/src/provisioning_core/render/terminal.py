@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 COLUMNS_DEFAULT = 80
 COLUMNS_MIN = 20
@@ -21,8 +20,7 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     good: str
     bad: str
     head: str

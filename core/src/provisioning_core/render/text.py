@@ -6,24 +6,26 @@ import re
 import unicodedata
 
 # CSI; OSC, DCS, SOS, PM, APC with their payload; two-character escapes. Unterminated ones are caught as controls below.
-_SEQUENCES = re.compile(
+_SEQUENCES = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
 )
 # C0 and C1 controls, DEL, line and paragraph separators, the bidirectional overrides, lone surrogates.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CONTROLS_IN_LINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_CONTROLS_IN_LINES = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def clean(text: str) -> str:
     """One line: escape sequences taken out, every other control character shown as `\\x1b`."""
-    return _CONTROLS.sub(_shown, _SEQUENCES.sub("", text))
+    if text.isprintable():
+        return text  # nearly all text; the patterns are compiled only where one is needed
+    return re.sub(_CONTROLS, _shown, re.sub(_SEQUENCES, "", text))
 
 
 def clean_lines(text: str) -> str:
     """The same for text of several lines: newlines and tabs stay; a carriage return before a newline goes."""
-    return _CONTROLS_IN_LINE.sub(_shown, _SEQUENCES.sub("", text.replace("\r\n", "\n")))
+    return re.sub(_CONTROLS_IN_LINES, _shown, re.sub(_SEQUENCES, "", text.replace("\r\n", "\n")))
 
 
 def _shown(match: re.Match[str]) -> str:
