@@ -5,6 +5,6 @@ def main []: any -> nothing {
     $in | run-operation {|task|
         let made = (load-provider | create-network (name-of $task) (wish-of $task))
         progress $"network ($made.name) (if $made.created { 'created' } else { 'is there: nothing to do' })"
-        { result: $made, resources: [{ kind: "network", id: $made.id }] }
+        { result: $made, resources: (if $made.created { [{ kind: "network", id: $made.id }] } else { [] }) }
     }
 }

@@ -6,6 +6,6 @@ def main []: any -> nothing {
     $in | run-operation {|task|
         let made = (create-server (name-of $task) (wish-of $task))
         progress $"server ($made.name) (if $made.created { 'created' } else { 'is there: nothing to do' })"
-        { result: $made, resources: [{ kind: "server", id: $made.id }] }
+        { result: $made, resources: (if $made.created { [{ kind: "server", id: $made.id }] } else { [] }) }
     }
 }

@@ -9,7 +9,7 @@ def main(task: Task) -> Result:
         task.workspace(), "network", task.params, intent=task.intent, key=task.key, announce=task.resource_created
     )
     task.progress(f"network {made['name']} {'created' if made['created'] else 'is there: nothing to do'}")
-    return Result(made, resources=[{"kind": "network", "id": made["id"]}])
+    return Result(made, resources=[{"kind": "network", "id": made["id"]}] if made["created"] else [])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ def main(task: Task) -> Result:
         task.workspace(), "server", task.params, intent=task.intent, key=task.key, announce=task.resource_created
     )
     task.progress(f"server {made['name']} {'created' if made['created'] else 'is there: nothing to do'}")
-    return Result(made, resources=[{"kind": "server", "id": made["id"]}])
+    return Result(made, resources=[{"kind": "server", "id": made["id"]}] if made["created"] else [])
 
 
 if __name__ == "__main__":

@@ -402,6 +402,15 @@ def test_a_failed_attempt_adds_nothing() -> None:
     assert len(book.rows.new) == 1
 
 
+def test_a_resource_that_was_announced_and_is_named_in_the_result_is_in_the_feed_once() -> None:
+    book = Playbook(task("a"))
+    created = {"type": "resource.created", "kind": "server", "id": "s-1"}
+    book.slot("a").reports("a", 1, 0, created)
+    book.ends("a", 1, resources=({"kind": "server", "id": "s-1"}, {"kind": "server", "id": "s-2"}))
+
+    assert [each.data["id"] for each in book.rows.events if each.type == "resource.created"] == ["s-1", "s-2"]
+
+
 def test_the_resources_of_a_result_are_in_the_feed_however_it_ended() -> None:
     resource = ({"kind": "server", "id": "s-1"},)
     ends: list[dict[str, Any]] = [{"exit_code": 0}, {"exit_code": 1}, {"signal": 15, "cancelled": True}]

@@ -31,6 +31,8 @@ class Machine:
     def __init__(self, state: WorkflowState, propagation: Propagation) -> None:
         self.state = state
         self._propagation = propagation
+        # Only spares the feed a repetition: after a restart it is empty, and one line may come twice.
+        self._announced: dict[int, set[tuple[str, str]]] = {}
 
     @property
     def ended(self) -> bool:
@@ -91,7 +93,7 @@ class Machine:
             return
         outcome = event.outcome
         for resource in outcome.resources:
-            self.state.record(event.at, "resource.created", task, attempt=event.number, **_plain(resource))
+            self._created(event.at, task, event.number, resource)
         error = outcome.error
         if error is None and not outcome.cancelled and event.expansion:
             error = expand(self.state, task, event.expansion, event.at)
@@ -142,11 +144,19 @@ class Machine:
         for report in event.records:
             kind = report.get("type")
             if kind == "resource.created":
-                self.state.record(event.at, "resource.created", task, attempt=event.number, **_plain(report))
+                self._created(event.at, task, event.number, report)
             elif kind == "progress":
                 self.state.record(event.at, "task.progress", task, attempt=event.number, **_plain(report))
             else:
                 self.state.record(event.at, "task.reported", task, attempt=event.number, report=report)
+
+    def _created(self, at: int, task: TaskState, number: int, resource: dict[str, object]) -> None:
+        """Record it once, though an operation may announce it at once and name it in its result again."""
+        announced = self._announced.setdefault(task.row.seq, set())
+        name = (str(resource.get("kind")), str(resource.get("id")))
+        if name not in announced:
+            announced.add(name)
+            self.state.record(at, "resource.created", task, attempt=number, **_plain(resource))
 
     def _delay_ended(self, event: events.DelayEnded) -> None:
         task = self.state.task(event.seq)
@@ -206,6 +216,7 @@ class Machine:
         error: TaskError | None = None,
     ) -> None:
         attempt = self.state.running.pop(task.row.seq)
+        self._announced.pop(task.row.seq, None)
         self.state.set_attempt(
             replace(attempt, status=status, ended_at=at, exit_code=exit_code, signal=signal, error=error, note=note)
         )
