@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -52,7 +51,12 @@ class Installed:
 
     def run(self, *command: str | Path, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Away from the checkout, with nothing of this environment's."""
-        keep = {"PATH": f"{self.bin}:{os.environ['PATH']}", "HOME": str(self.bin.parent), "LANG": "C.UTF-8"}
+        keep = {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "HOME": str(self.bin.parent),
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+        }
         return subprocess.run(
             [str(part) for part in command],
             cwd=self.bin.parent,
@@ -170,27 +174,15 @@ def test_the_sdist_alone_passes_its_own_tests(installed: Installed, tmp_path: Pa
     for shared in ("contract", "examples"):  # data that the tests of both read, beside the distribution as here
         shutil.copytree(ROOT / shared, tmp_path / shared)
     pip = [str(installed.bin / "pip"), "install", "--quiet"]
-    checked([*pip, "--require-hashes", "-r", str(pinned_test_tools(tmp_path))])
+    checked([*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "test.txt")])
     done = installed.run(
         installed.bin / "python",
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-m", "not slow and not long"),
+        *("-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--disable-warnings", "--import-mode=importlib"),
+        *("-m", "not slow and not long"),
         *("--rootdir", unpacked, unpacked / "tests"),
         timeout_s=TESTS_S,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-
-
-# --- helpers of this file --------------------------------------------------------------------------------------------
-
-TEST_TOOLS = {"pytest", "pluggy", "iniconfig", "packaging", "pygments", "hypothesis", "sortedcontainers"}
-
-
-def pinned_test_tools(room: Path) -> Path:
-    """The pinned versions and hashes of what tests import, and of nothing that a distribution should bring itself."""
-    pinned = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements" / "dev.txt").read_text(), flags=re.MULTILINE)
-    path = room / "test-tools.txt"
-    path.write_text("".join(block for block in pinned if block.split("==")[0] in TEST_TOOLS))
-    return path
 
 
 def contents(directory: Path, prefix: str) -> dict[str, bytes]:
