@@ -163,19 +163,18 @@ class _Daemon:
         self._backend.open(Services(engine, store.records, library, dispatch))
 
     def _say_ready(self) -> None:
+        """The line on standard output comes last: who waits for it may rely on everything before."""
         settings = self._settings
         url = f"http://127.0.0.1:{self._port}"
-        print(
-            f"provisioning-orchestrator {__version__} at {url} (pid {os.getpid()}, data {settings.data_dir})",
-            flush=True,
-        )
-        log.info("ready at %s", url)
         if len(self._sockets) == 1:
             log.warning("there is no IPv6 on this machine: only 127.0.0.1 is served")
         if self._backend.token is None:
             text = "no token is asked for (--auth none): every user and program of this machine can run operations"
             log.warning(text)
             print(f"provisioning-orchestrator: WARNING: {text}", file=sys.stderr, flush=True)
+        log.info("ready at %s", url)
+        where = f"{url} (pid {os.getpid()}, data {settings.data_dir})"
+        print(f"provisioning-orchestrator {__version__} at {where}", flush=True)
 
     # --- end ---------------------------------------------------------------------------------------------------------
 

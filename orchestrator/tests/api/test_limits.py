@@ -167,7 +167,7 @@ def test_a_client_that_goes_at_any_byte_leaves_nothing_behind(small: Served) -> 
         with connected(small) as connection:
             connection.sendall(whole[:end])
     small.until("/health", lambda _: len(small.server.server_state.connections) == 1)
-    assert small.backend.room.taken == 0
+    small.until("/health", lambda _: small.backend.room.taken == 0)
     assert small.state() == ({}, {})
 
 

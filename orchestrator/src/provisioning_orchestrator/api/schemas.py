@@ -3,6 +3,7 @@ OpenAPI document is made of them."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -197,15 +198,20 @@ def check(doc: Any, shape: type[msgspec.Struct]) -> list[Fault]:
     """All that is wrong with the outer fields. msgspec stops at the first fault; so each field is tried by itself."""
     if type(doc) is not dict:
         return [Fault("", f"the body is {kind(doc)}; an object is expected")]
-    fields = msgspec.structs.fields(shape)
-    faults = unknown_fields(doc, [field.encode_name for field in fields], "")
-    for field in fields:
-        if field.encode_name not in doc:
-            if field.required:
-                faults.append(Fault("", f"the field `{field.encode_name}` is missing"))
-            continue
-        try:
-            msgspec.convert(doc[field.encode_name], field.type)
-        except msgspec.ValidationError as error:
-            faults.append(Fault(f"/{field.encode_name}", str(error)))
+    fields = _fields(shape)
+    faults = [] if doc.keys() <= fields.keys() else unknown_fields(doc, list(fields), "")
+    for name, (type_, required) in fields.items():
+        if name in doc:
+            try:
+                msgspec.convert(doc[name], type_)
+            except msgspec.ValidationError as error:
+                faults.append(Fault(f"/{name}", str(error)))
+        elif required:
+            faults.append(Fault("", f"the field `{name}` is missing"))
     return faults
+
+
+@cache
+def _fields(shape: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
+    """By name: the type, and whether it has to be there."""
+    return {field.encode_name: (field.type, field.required) for field in msgspec.structs.fields(shape)}

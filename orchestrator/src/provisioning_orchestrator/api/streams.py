@@ -8,9 +8,9 @@ import msgspec
 
 from ..monitor.feed import Subscription
 from ..ports import AttemptId, NotFound, Records, TaskView
-from ..workflow.records import TASK_ENDED, WORKFLOW_ENDED, EventRecord
+from ..workflow.records import TASK_ENDED, WORKFLOW_ENDED, AttemptStatus, EventRecord
 from . import schemas, views
-from .backend import Backend, Logs
+from .backend import Backend, Services
 from .exchange import Exchange, Write
 from .problems import Refused
 from .questions import LIMIT_MAX, whole_number
@@ -19,6 +19,7 @@ EVENT_STREAM = b"text/event-stream; charset=utf-8"
 LOG_TYPE = b"text/plain; charset=utf-8"
 REPLAY_EVENTS = 500
 LOG_CHUNK_BYTES = 64 * 1024
+LOG_LOOK_S = 0.25
 SEQUENCE_MAX = 10**15
 ATTEMPT_MAX = 10**9
 _encode = msgspec.json.Encoder().encode
@@ -132,7 +133,7 @@ async def show_log(exchange: Exchange, backend: Backend) -> None:
     follow = query.get("follow", "0")
     if follow not in ("0", "1"):
         raise Refused("bad_query", f"follow={follow[:40]!r} is not accepted; 0 or 1 is")
-    reader = _LogReader(backend, services.logs, view, number, offset)
+    reader = _LogReader(backend, services, view, number, offset)
     if number and number not in [attempt.number for attempt in view.attempts]:
         have = f"it has 1 to {view.attempts[-1].number}" if view.attempts else "it has none yet"
         raise NotFound(f"no attempt {number} of task {view.task.id!r}: {have}")
@@ -145,9 +146,10 @@ async def show_log(exchange: Exchange, backend: Backend) -> None:
 class _LogReader:
     """number: which attempt, 0 for the last one (for a follower: the first that comes, where there is none yet)."""
 
-    def __init__(self, backend: Backend, logs: Logs, view: TaskView, number: int, offset: int) -> None:
+    def __init__(self, backend: Backend, services: Services, view: TaskView, number: int, offset: int) -> None:
         self._backend = backend
-        self._logs = logs
+        self._logs = services.logs
+        self._records = services.records
         self._view = view
         self._offset = offset
         self._number = number or (view.attempts[-1].number if view.attempts else 0)
@@ -163,25 +165,35 @@ class _LogReader:
         return True
 
     async def follow(self, write: Write) -> bool:
-        """Until the attempt has ended; False where the daemon stops before that."""
-        stopping = asyncio.ensure_future(self._backend.feed.closed.wait())
+        """Until the attempt has ended; False where the daemon stops before that.
+
+        Its end counts once it is committed: the host also knows nothing of an attempt that it is about to start.
+        """
+        feed = self._backend.feed
+        news = feed.subscribe(self._view.workflow)
+        stopping = asyncio.ensure_future(feed.closed.wait())
         try:
-            if not await self._attempt_is_there():
-                return not self._backend.feed.closed.is_set()
+            if not await self._attempt_is_there(news):
+                return not feed.closed.is_set()
             while True:
+                ended = self._end_is_committed()
                 going_on = await self._pass_on(write)
                 if going_on is None:
-                    return True
-                if not going_on:
+                    if ended:
+                        return True
+                    await news.wait(LOG_LOOK_S)
+                    news.rewind()
+                elif not going_on:
                     grown = asyncio.ensure_future(self._logs.log_grown(self._id, self._offset))
                     try:
                         await asyncio.wait({grown, stopping}, return_when=asyncio.FIRST_COMPLETED)
                     finally:
                         grown.cancel()
-                    if stopping.done():
-                        return False
+                if feed.closed.is_set():
+                    return False
         finally:
             stopping.cancel()
+            news.close()
 
     @property
     def _id(self) -> AttemptId:
@@ -198,20 +210,22 @@ class _LogReader:
         self._offset = chunk.next_offset
         return None if chunk.ended else moved
 
-    async def _attempt_is_there(self) -> bool:
+    async def _attempt_is_there(self, news: Subscription) -> bool:
         """Wait for the first attempt of a task that has none yet; False where it ended without, or the daemon stops."""
-        workflow, task, records = self._view.workflow, self._view.task.id, self._backend.services.records
-        subscription = self._backend.feed.subscribe(workflow)
-        try:
-            while not self._number:
-                view = records.task(workflow, task)
-                if view.attempts:
-                    self._number = view.attempts[-1].number
-                elif view.state.status in TASK_ENDED or self._backend.feed.closed.is_set():
-                    return False
-                else:
-                    await subscription.wait(self._backend.limits.ping_s)
-                    subscription.rewind()
-            return True
-        finally:
-            subscription.close()
+        while not self._number:
+            view = self._look()
+            if view.attempts:
+                self._number = view.attempts[-1].number
+            elif view.state.status in TASK_ENDED or news.over:
+                return False
+            else:
+                await news.wait(self._backend.limits.ping_s)
+                news.rewind()
+        return True
+
+    def _end_is_committed(self) -> bool:
+        (attempt,) = (one for one in self._look().attempts if one.number == self._number)
+        return attempt.status is not AttemptStatus.RUNNING
+
+    def _look(self) -> TaskView:
+        return self._records.task(self._view.workflow, self._view.task.id)
