@@ -19,6 +19,9 @@ from provisioning_orchestrator.testing.dispatch_suite import an_id
 
 from .host import Host, run
 
+# Signals 32 and 33, which the C library keeps to itself and ignores between its own fork and exec.
+GLIBC_OWN = 3 << 31
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
@@ -228,3 +231,18 @@ def for_everyone(python: str) -> bool:
         return subprocess.run([python, "-c", check], capture_output=True, check=False, cwd="/").returncode == 0
     except OSError:
         return False
+
+
+def test_no_signal_is_ignored_or_blocked_at_the_start(host: Host) -> None:
+    operation = host.operation("says", "exec grep -E 'SigBlk|SigIgn' /proc/self/status")
+
+    async def body() -> None:
+        async with host.opened() as (dispatch, listener):
+            for number in (1, 2):  # Also in an attempt that is not its shim's first.
+                await dispatch.start(host.spec(operation, number))
+                await listener.end_of(an_id(number))
+
+    run(body())
+    for number in (1, 2):
+        masks = [int(line.split()[1], 16) for line in host.log(an_id(number)).splitlines()]
+        assert [mask & ~GLIBC_OWN for mask in masks] == [0, 0]

@@ -25,7 +25,7 @@ from provisioning_orchestrator.ports import (
     Verdict,
 )
 
-from . import boot, processes, statefile
+from . import boot, processes
 from .command import Interpreters, kept_environment
 from .files import AttemptDirectories
 from .library import LibraryFiles
@@ -133,17 +133,8 @@ class LocalDispatch:
         if settled is not None:
             await asyncio.wait([settled])
         watched = self._watcher.watched.get(id)
-        if watched is None:
-            return
-        try:
-            fd = os.open(watched.files.state, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                statefile.write(fd, statefile.CANCEL, {"grace": float(grace_s)})
-            finally:
-                os.close(fd)
-        except OSError:
-            pass  # Then the grace is the one of its start.
-        self._watcher.cancel(watched)
+        if watched is not None:
+            self._watcher.cancel(watched, grace_s)
 
     async def reconcile(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Verdict]:
         """Reports of attempts that ended are among the facts before this returns."""

@@ -1,15 +1,16 @@
-"""The shim: one small process per attempt, which runs the operation, outlives the daemon and writes the outcome.
+"""The shim: the process that runs an attempt's operation, outlives the daemon and writes the outcome.
 
-It is a fork of the frozen helper (`forker`), has a session of its own and holds no descriptor but its attempt's:
+It is a fork of the frozen helper (`forker`), has a session of its own, serves one attempt at a time and holds no
+descriptor of another one:
 
  1. re-take the lock that it inherited: whoever cannot, is late, and goes
  2. look at the claim under the lock: a poisoned or used one means go, without a trace
  3. open the log, take the working directory, put the input into an anonymous file
  4. claim: from here on "it never started" cannot be said any more
  5. become sub-reaper, spawn the operation in a process group of its own
- 6. wait: for the end, for the timeout, for SIGTERM (a cancel), and for the log to need cutting
+ 6. wait: for the end, for the timeout, for a cancel (its record, then SIGTERM), and for the log to need cutting
  7. end what is left of the tree: TERM, grace, KILL; except what the operation handed over
- 8. write the outcome, whole, by one call; go: the lock is free
+ 8. write the outcome, whole, by one call; close everything: the lock is free
 
 If anything goes wrong before 4 the reason goes into the note and nothing ran. After 4 it goes there too, but only a
 written outcome counts: a shim that could not wait for its child writes none, because a guessed one would be a lie.
@@ -60,26 +61,34 @@ class Shim:
         self._timed_out = False
         self._cancelled = False
         self._kill_at = _FOREVER
+        self._open = [state]
 
-    def run(self) -> None:
-        """The whole life of the attempt. Returns when the process may exit."""
+    def run(self) -> bool:
+        """The whole life of the attempt. True: nothing of it is left in this process, which may serve another one."""
+        try:
+            return self._live()
+        finally:
+            os.chdir("/")
+            while self._open:
+                os.close(self._open.pop())  # The state file last: its lock says that all is over.
+
+    def _live(self) -> bool:
         try:
             self._take_lock()
             self._prepare()
             self._claim()
         except (Refused, OSError, ValueError, statefile.Torn) as reason:
             self._note(reason)
-            return
+            return True
         try:
-            processes.become_subreaper()
             main = self._spawn()
             if main is None:
-                self._keep_what_is_left(False)
-            else:
-                self._main = main
-                self._outlive(main)
+                return True
+            self._main = main
+            return self._outlive(main)
         except Exception as reason:
             self._note(reason)
+            return False
 
     # --- before the claim --------------------------------------------------------------------------------------------
 
@@ -101,7 +110,9 @@ class Shim:
     def _prepare(self) -> None:
         request = self._request
         self._log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._open.append(self._log)
         self._work = os.open(request.work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._open.append(self._work)
         try:
             fcntl.flock(self._work, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -109,21 +120,24 @@ class Shim:
         if os.listdir(self._work):  # noqa: PTH208
             raise Refused("the working directory is not empty")
         os.fchdir(self._work)
-        self._input = self._anonymous_file(os.pread(self._state, request.input, statefile.REGIONS_END) + b"\n")
+        self._input = self._anonymous_file()
+        self._open.append(self._input)
+        self._fill(os.pread(self._state, request.input, statefile.REGIONS_END) + b"\n")
 
-    def _anonymous_file(self, content: bytes) -> int:
+    def _anonymous_file(self) -> int:
         """The operation must not get the state file itself: it could write into it."""
         if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("input", os.MFD_CLOEXEC)
-        else:
-            path = self._request.keep + ".input"
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.unlink(path)  # noqa: PTH108
+            return os.memfd_create("input", os.MFD_CLOEXEC)
+        path = self._request.keep + ".input"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.unlink(path)  # noqa: PTH108
+        return fd
+
+    def _fill(self, content: bytes) -> None:
         view = memoryview(content)
         while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
+            view = view[os.write(self._input, view) :]
+        os.lseek(self._input, 0, os.SEEK_SET)
 
     def _claim(self) -> None:
         pid = os.getpid()
@@ -162,6 +176,7 @@ class Shim:
                 ],
                 setpgroup=0,
                 setsigmask=(),
+                setsigdef=_IGNORED_BY_PYTHON,
             )
         except OSError as error:
             kind = "never" if error.errno in _PASSING else "refused"
@@ -171,7 +186,6 @@ class Shim:
             return None
         finally:
             self._score(self._scores[0])
-        os.close(self._input)
         return main
 
     def _score(self, score: bytes) -> None:
@@ -192,7 +206,7 @@ class Shim:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    def _outlive(self, main: int) -> None:
+    def _outlive(self, main: int) -> bool:
         cap = LogCap(self._log, self._state)
         status = self._wait(main, cap)
         ended_at = time.time_ns() // 1000
@@ -212,6 +226,7 @@ class Shim:
                 "cut": cap.cut,
             }
         )
+        return not some_left
 
     def _wait(self, main: int, cap: LogCap) -> int:
         """The status of the main process. Raises OSError where the system does not tell: nothing is written then."""
@@ -229,9 +244,9 @@ class Shim:
                 self._signal_tree(signal.SIGKILL)
             cap.look()
             pause = min(cap.interval_s, max(0.0, deadline - now), max(POLL_S, self._kill_at - now))
-            if self._pause(pause) == signal.SIGTERM:
+            if self._pause(pause) == signal.SIGTERM and (grace_s := self._grace_of_cancel()) is not None:
                 self._cancelled = not self._timed_out
-                self._end_within(self._grace_of_cancel(), time.clock_gettime(_BOOTTIME))
+                self._end_within(grace_s, time.clock_gettime(_BOOTTIME))
 
     def _reap(self, main: int | None) -> int | None:
         """Bury all that ended. The status of `main` if it is among them. Raises ChildProcessError: no child is left."""
@@ -247,12 +262,15 @@ class Shim:
         self._kill_at = min(self._kill_at, now + grace_s)
         self._signal_tree(signal.SIGTERM)
 
-    def _grace_of_cancel(self) -> float:
-        try:
-            content = os.pread(self._state, statefile.REGIONS_END, 0)
-            return float(statefile.fields_of(content, statefile.CANCEL).get("grace", self._request.grace_s))
-        except (OSError, ValueError, statefile.Torn):
-            return self._request.grace_s
+    def _grace_of_cancel(self) -> float | None:
+        """None: there is no record of a cancel, so the signal was meant for an attempt before this one."""
+        for _ in range(3):
+            try:
+                fields = statefile.fields_of(os.pread(self._state, statefile.REGIONS_END, 0), statefile.CANCEL)
+                return float(fields["grace"]) if fields else None
+            except (OSError, KeyError, ValueError, statefile.Torn):
+                continue  # It is being written again.
+        return self._request.grace_s
 
     def _pause(self, seconds: float) -> int | None:
         """Sleep until a child ends, a cancel comes or the time is over; the signal that came."""
@@ -276,8 +294,8 @@ class Shim:
                 self._reap(None)
             except ChildProcessError:
                 return False
-            rest = self._rest()
-            if not rest:
+            rest, handed_over = self._rest()
+            if not rest and handed_over:
                 return True
             killing = time.clock_gettime(_BOOTTIME) >= self._kill_at
             for one in rest:
@@ -285,23 +303,21 @@ class Shim:
                     asked.add((one.pid, one.start))
                     processes.send(one.pid, one.start, signal.SIGKILL if killing else signal.SIGTERM)
             cap.look()
-            if self._pause(pause) == signal.SIGTERM:
-                self._kill_at = min(self._kill_at, time.clock_gettime(_BOOTTIME) + self._grace_of_cancel())
+            if self._pause(pause) == signal.SIGTERM and (grace_s := self._grace_of_cancel()) is not None:
+                self._kill_at = min(self._kill_at, time.clock_gettime(_BOOTTIME) + grace_s)
             pause = min(pause * 1.5, POLL_MAX_S, max(POLL_S, self._kill_at - time.clock_gettime(_BOOTTIME)))
 
-    def _rest(self) -> list[processes.Process]:
-        """Living descendants, handed-over ones left out."""
+    def _rest(self) -> tuple[list[processes.Process], bool]:
+        """Living descendants that were not handed over, and whether there are others that were."""
         known = processes.table()
-        below = processes.descendants(known, {os.getpid()})
-        if not below:
-            return []
-        below -= processes.handed_over(known, self._request.leave, never=self._main)
-        return [known[pid] for pid in below if known[pid].state not in "ZX"]
+        living = {pid for pid in processes.descendants(known, {os.getpid()}) if known[pid].state not in "ZX"}
+        kept = living & processes.handed_over(known, self._request.leave, never=self._main) if living else living
+        return [known[pid] for pid in living - kept], bool(kept)
 
     def _signal_tree(self, number: int) -> None:
         if not processes.LINUX:
             self._signal_group(number)
-        for one in self._rest():
+        for one in self._rest()[0]:
             processes.send(one.pid, one.start, number)
 
     def _clear_group(self) -> bool:
@@ -347,3 +363,4 @@ class Shim:
 
 
 _AWAITED = {signal.SIGCHLD, signal.SIGTERM}
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)

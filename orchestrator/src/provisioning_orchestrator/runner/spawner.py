@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .forker import BOOTSTRAP
+from .forker import BOOTSTRAP, SOCKET_TYPE
 from .request import MESSAGE_BYTES_MAX, Request
 
 ANSWER_TIMEOUT_S = 10.0
@@ -24,11 +24,13 @@ _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """answered(pid, pidfd, errno): the helper forked (errno 0; pidfd -1 where there is none), or could not (pid 0).
-    lost(): the helper died with the request: nobody knows whether it forked."""
+    """answered(pid, pidfd, errno): a shim has it (errno 0; pidfd -1 where there is none), or none could be had (pid 0).
+    lost(): the helper died with the request: nobody knows whether a shim has it. over(): after answered, the shim is
+    over with it; does not come where the helper dies first."""
 
     answered: Callable[[int, int, int], None]
     lost: Callable[[], None]
+    over: Callable[[], None]
     deadline: float
 
 
@@ -41,6 +43,7 @@ class Spawner:
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._asked: dict[int, Asked] = {}
+        self._running: dict[int, Asked] = {}
         self._backlog: deque[tuple[bytes, int]] = deque()
         self._watchdog: asyncio.TimerHandle | None = None
         self._number = 0
@@ -53,7 +56,7 @@ class Spawner:
         """Have a helper running. Raises OSError where none can be made."""
         if self._link is not None:
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, _socket_type())
+        ours, theirs = socket.socketpair(socket.AF_UNIX, SOCKET_TYPE)
         try:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
@@ -77,17 +80,23 @@ class Spawner:
         self._loop.add_reader(ours.fileno(), self._read)
 
     def ask(
-        self, request: Request, state: int, answered: Callable[[int, int, int], None], lost: Callable[[], None]
+        self,
+        request: Request,
+        state: int,
+        *,
+        answered: Callable[[int, int, int], None],
+        lost: Callable[[], None],
+        over: Callable[[], None],
     ) -> None:
-        """Ask for a shim; one of the two is called later, exactly once. `state` must stay open until then.
+        """Ask for a shim; answered or lost is called later, exactly once. `state` must stay open until then.
 
-        Raises OSError (no helper can be made) and ValueError (the request does not fit): then neither is called.
+        Raises OSError (no helper can be made) and ValueError (the request does not fit): then none is called.
         """
         self._number += 1
         request.number = self._number
         message = request.encode()
         self.start()
-        self._asked[request.number] = Asked(answered, lost, self._loop.time() + ANSWER_TIMEOUT_S)
+        self._asked[request.number] = Asked(answered, lost, over, self._loop.time() + ANSWER_TIMEOUT_S)
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(ANSWER_TIMEOUT_S, self._look_for_silence)
         self._backlog.append((message, state))
@@ -96,6 +105,7 @@ class Spawner:
     def close(self) -> None:
         """Let the helper go; its shims do not notice. What was asked and not answered is forgotten."""
         self._asked.clear()
+        self._running.clear()
         process = self._process
         self._drop()
         if process is None:
@@ -134,16 +144,24 @@ class Spawner:
             if not data:
                 self._lose()
                 return
-            number, pid, error = map(int, data.split())
-            pidfd = -1
-            for _, _, payload in ancillary:
-                pidfd = array.array("i", payload[:_DESCRIPTOR])[0]
-                os.set_inheritable(pidfd, False)
-            asked = self._asked.pop(number, None)
-            if asked is not None:
-                asked.answered(pid, pidfd, error)
-            elif pidfd >= 0:
+            kind, *numbers = data.split()
+            if kind == b"over":
+                running = self._running.pop(int(numbers[0]), None)
+                if running is not None:
+                    running.over()
+            else:
+                number, pid, error = map(int, numbers)
+                self._answered(number, pid, error, _descriptor_in(ancillary))
+
+    def _answered(self, number: int, pid: int, error: int, pidfd: int) -> None:
+        asked = self._asked.pop(number, None)
+        if asked is None:
+            if pidfd >= 0:
                 os.close(pidfd)
+            return
+        if pid:
+            self._running[number] = asked
+        asked.answered(pid, pidfd, error)
 
     def _look_for_silence(self) -> None:
         """A helper that is stopped or stuck is killed; what it has forked lives on."""
@@ -177,8 +195,12 @@ class Spawner:
         self._link = None
         self._process = None
         self._backlog.clear()
+        self._running.clear()
 
 
-def _socket_type() -> int:
-    """Messages keep their bounds; macOS has no SEQPACKET for local sockets, but its datagrams are as reliable there."""
-    return socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+def _descriptor_in(ancillary: list[tuple[int, int, bytes]]) -> int:
+    for _, _, payload in ancillary:
+        descriptor = array.array("i", payload[:_DESCRIPTOR])[0]
+        os.set_inheritable(descriptor, False)
+        return descriptor
+    return -1

@@ -177,7 +177,10 @@ class Starter:
             if not settled.done():
                 settled.set_result(None)
 
-        self._spawner.ask(request, state, answered, lost)
+        def over() -> None:
+            self._watcher.over_with(watched)
+
+        self._spawner.ask(request, state, answered=answered, lost=lost, over=over)
 
     def _take_back(self, watched: Watched, state: int) -> None:
         """Nothing runs and nobody else holds the descriptor: as if the start had not been asked for."""

@@ -1,7 +1,8 @@
 """Attempts that are alive, until their end: who tells it, what is read then, and what is made sure first.
 
-A shim's end is a pidfd becoming readable. Where there is no pidfd (another system, a shim that has not claimed yet, no
-descriptor left) the lock is looked at every PATROL_S. Either way the state file decides, never the signal that woke us.
+A shim says when it is over with an attempt; should it die, its pidfd becomes readable. The lock of attempts that an
+earlier daemon started, and of those whose shim has no pidfd (another system, not claimed yet, no descriptor left), is
+looked at every PATROL_S. Whatever woke us, the state file decides.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from provisioning_orchestrator.crash import crash_point
@@ -29,7 +31,7 @@ from provisioning_orchestrator.ports import (
     Verdict,
 )
 
-from . import processes
+from . import processes, statefile
 from .boot import Boot
 from .classify import Finding, classify, is_over
 from .command import Interpreters, Refusal, explain
@@ -43,6 +45,7 @@ from .workdirs import WorkDirectories
 SLICE_S = 0.004
 PATROL_S = 0.1
 REPORTS_EVERY = 3
+LOCKS_AT_ONCE = 500
 REPORTS_AT_ONCE_BYTES = 256 * 1024
 SWEEP_AGAIN_S = 1.0
 
@@ -53,11 +56,11 @@ class Watched:
     """An attempt that is alive as far as this daemon knows.
 
     work: its working directory's name, where this daemon gave it one. pidfd: its shim's, -1 without. shim: the shim's
-    pid and start time where it has claimed. command: what was to be executed, where this daemon started it. ending: its
-    end is being dealt with by a task, and nobody else may.
+    pid and start time, once its claim was looked at. command: what was to be executed, where this daemon started it.
+    ending: its end is being dealt with by a task, and nobody else may.
     """
 
-    __slots__ = ("cancel_wanted", "command", "ending", "files", "id", "pidfd", "reports", "shim", "work")
+    __slots__ = ("cancel_grace_s", "command", "ending", "files", "id", "pidfd", "reports", "shim", "work")
 
     def __init__(self, id: AttemptId, files: AttemptFiles, work: str = "", command: Sequence[str] = ()) -> None:
         self.id = id
@@ -67,7 +70,7 @@ class Watched:
         self.reports = ReportReader(id, files.events)
         self.pidfd = -1
         self.shim: tuple[int, int] | None = None
-        self.cancel_wanted = False
+        self.cancel_grace_s: float | None = None
         self.ending = False
 
 
@@ -94,7 +97,8 @@ class Watcher:
         self._interpreters = interpreters
         self._library = library
         self._loop = asyncio.get_running_loop()
-        self._polled: set[AttemptId] = set()
+        self._polled: dict[AttemptId, None] = {}  # in the order in which they are looked at next
+        self._cancels: set[AttemptId] = set()
         self._growing: dict[asyncio.Future[None], tuple[AttemptId, AttemptFiles, int]] = {}
         self._busy = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,6 +127,11 @@ class Watcher:
         else:
             self._loop.call_soon(self.conclude, watched)
 
+    def over_with(self, watched: Watched) -> None:
+        """Its shim says that it is over with it (and may serve another attempt)."""
+        if self.watched.get(watched.id) is watched and not watched.ending:
+            self._noticed(watched)
+
     def find(self, watched: Watched) -> None:
         """Whether it is alive is not known: watch it, or tell its end."""
         self.watched[watched.id] = watched
@@ -137,7 +146,7 @@ class Watcher:
         if isinstance(finding.verdict, Alive):
             self._follow(watched, finding)
             return
-        self._polled.discard(watched.id)
+        self._polled.pop(watched.id, None)
         if isinstance(finding.verdict, Vanished):
             watched.ending = True
             self._do(self._bury(watched, finding))
@@ -147,15 +156,29 @@ class Watcher:
         else:
             self._end(watched, finding, [])
 
-    def cancel(self, watched: Watched) -> None:
-        """SIGTERM to its shim; where that is not known yet, as soon as it is."""
-        watched.cancel_wanted = False
+    def cancel(self, watched: Watched, grace_s: float) -> None:
+        """Write the wish into the state file, then wake the shim; what is not possible now is tried again."""
+        watched.cancel_grace_s = None
+        try:
+            fd = os.open(watched.files.state, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                statefile.write(fd, statefile.CANCEL, {"grace": float(grace_s)})
+            finally:
+                os.close(fd)
+        except OSError:
+            self._cancel_later(watched, grace_s)
+            return
         if watched.pidfd >= 0:
             processes.send_by(watched.pidfd, signal.SIGTERM)
         elif watched.shim is not None:
             processes.send(*watched.shim, signal.SIGTERM)
         else:
-            watched.cancel_wanted = True
+            self._cancel_later(watched, grace_s)
+
+    def _cancel_later(self, watched: Watched, grace_s: float) -> None:
+        watched.cancel_grace_s = grace_s
+        self._cancels.add(watched.id)
+        self._busy.set()
 
     def _classify(self, watched: Watched) -> Finding:
         try:
@@ -174,18 +197,17 @@ class Watcher:
             watched.pidfd = -1
 
     def _follow(self, watched: Watched, finding: Finding) -> None:
+        """Alive, and not known from its start: by pidfd, which is quick, and by its lock, which is always right (its
+        shim may serve another attempt after it)."""
+        self._polled.setdefault(watched.id)
         self._busy.set()
-        if watched.pidfd >= 0:
-            return
         claim = finding.claim
-        if claim.get("boot") == self.boot.id:
-            watched.shim = (int(claim["pid"]), int(claim["start"]))
-            pidfd = processes.open_exactly(*watched.shim, int(claim["inode"]))
-            if pidfd is not None:
-                self._polled.discard(watched.id)
-                self.watch(watched, pidfd)
-                return
-        self._polled.add(watched.id)
+        if watched.pidfd >= 0 or claim.get("boot") != self.boot.id:
+            return
+        watched.shim = (int(claim["pid"]), int(claim["start"]))
+        pidfd = processes.open_exactly(*watched.shim, int(claim["inode"]))
+        if pidfd is not None:
+            self.watch(watched, pidfd)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -217,7 +239,7 @@ class Watcher:
 
     def _later(self, watched: Watched) -> None:
         watched.ending = False
-        self._polled.add(watched.id)
+        self._polled.setdefault(watched.id)
         self._busy.set()
 
     async def _bury(self, watched: Watched, finding: Finding) -> None:
@@ -333,7 +355,7 @@ class Watcher:
                 self._busy.clear()
                 await self._busy.wait()
             await asyncio.sleep(PATROL_S)
-            self._look_at_locks()
+            await self._look_at_locks()
             for grown, (id, files, offset) in tuple(self._growing.items()):
                 if not grown.done() and (log_size(files) > offset or id not in self.watched):
                     grown.set_result(None)
@@ -341,15 +363,19 @@ class Watcher:
             if round % REPORTS_EVERY == 0:
                 await self._gather_reports()
 
-    def _look_at_locks(self) -> None:
-        for id in tuple(self._polled):
+    async def _look_at_locks(self) -> None:
+        turn = Turn()
+        for id in tuple(islice(self._polled, LOCKS_AT_ONCE)):
+            self._polled.pop(id, None)
+            if id in self.watched:
+                self._polled[id] = None
+                self.conclude(self.watched[id])
+            await turn.over()
+        for id in tuple(self._cancels):
+            self._cancels.discard(id)
             watched = self.watched.get(id)
-            if watched is None:
-                self._polled.discard(id)
-                continue
-            self.conclude(watched)
-            if watched.cancel_wanted:
-                self.cancel(watched)
+            if watched is not None and watched.cancel_grace_s is not None:
+                self.cancel(watched, watched.cancel_grace_s)
 
     async def _gather_reports(self) -> None:
         turn = Turn()
