@@ -124,6 +124,31 @@ def quiet(api: Served) -> str:
     return id
 
 
+def test_what_an_operation_reports_is_shown_whatever_it_is(tmp_path: Path) -> None:
+    hostile = {"big": 10**30, "half": "\ud800", "ansi": "\x1b[2J\u2028", "nan": float("nan")}
+    deep: dict[str, Any] = {}
+    for _ in range(5_000):
+        deep = {"x": deep}
+    with serve(tmp_path) as api:
+        id = quiet(api)
+        with opened(api, f"/workflows/{id}/events?after=3") as stream:
+            coming = records(stream)
+            for data in (hostile | {"nan": 0}, hostile, deep):
+
+                async def work(data: dict[str, Any] = data) -> None:
+                    sequence = api.store.records.workflow(id).row.sequence
+                    events = (EventRecord(sequence + 1, 0, "task.progress", "t0", data),)
+                    await api.store.append(id, sequence, Changes(events=events))
+                    api.backend.feed.committed(id, events)
+
+                api.in_loop(work)
+            got = [next(coming)[1]["data"] for _ in range(3)]
+        assert got[0] == hostile | {"nan": 0}
+        assert "unreadable" in got[1]
+        assert "unreadable" in got[2]
+        assert [event["data"] for event in api.get(f"/workflows/{id}/events?after=3").json["items"]] == got
+
+
 def test_a_burst_larger_than_the_buffer_reaches_a_client_that_reads(tmp_path: Path) -> None:
     with serve(tmp_path, limits=Limits(stream_bytes_max=20_000, stop_s=0.5)) as api:
         id = quiet(api)

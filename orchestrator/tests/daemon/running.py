@@ -32,6 +32,7 @@ class Running:
     directory: Path
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     port: int = 0
     process: subprocess.Popen[str] | None = None
 
@@ -55,7 +56,7 @@ class Running:
 
     def spawn(self, *options: str) -> subprocess.Popen[str]:
         self.library.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "provisioning_orchestrator", "serve", "--port", str(self.port)]
+        command = [*self.prefix, sys.executable, "-m", "provisioning_orchestrator", "serve", "--port", str(self.port)]
         command += ["--data-dir", str(self.data_dir), "--library", str(self.library), *self.options, *options]
         with (self.directory / "errors").open("a") as errors:
             return subprocess.Popen(

@@ -107,6 +107,52 @@ def test_it_stops_in_order_with_streams_open_and_tasks_live_on(
     assert "checked" not in daemon.errors
 
 
+def test_a_second_interrupt_ends_it_at_once(daemon: Running) -> None:
+    daemon.environment["PROVISIONING_ORCHESTRATOR_STOP_S"] = "60"
+    daemon.start()
+    assert daemon.process is not None
+    token = (daemon.data_dir / "token").read_text().strip()
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as slow:
+        head = f"POST /workflows HTTP/1.1\r\nHost: localhost:{daemon.port}\r\nAuthorization: Bearer {token}\r\n"
+        slow.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode())
+        until(lambda: daemon.ask("GET", "/health")[0] == 200)
+        daemon.process.send_signal(signal.SIGINT)
+
+        def is_stopping() -> bool:
+            try:
+                return bool(daemon.ask("GET", "/health")[1]["status"] == "stopping")
+            except OSError:
+                return True
+
+        until(is_stopping)
+        code, took_s = daemon.stop(signal.SIGINT)
+    assert (code, took_s < 2) == (130, True)
+
+
+def test_more_clients_than_files_harm_nobody(daemon: Running) -> None:
+    daemon.prefix = ("sh", "-c", 'ulimit -n 600; exec "$@"', "sh")
+    daemon.start()
+    clients = [socket.create_connection(("127.0.0.1", daemon.port), timeout=20) for _ in range(900)]
+    try:
+        refused = clients[-1].recv(4096)
+        assert b"HTTP/1.1 503" in refused
+        assert b"too_busy" in refused
+    finally:
+        for client in clients[:100]:
+            client.close()
+    id = until(lambda: _run_or_nothing(daemon))
+    assert daemon.ended(id)["status"] == "succeeded"
+    for client in clients:
+        client.close()
+    assert "Too many open files" not in daemon.errors
+    assert len(daemon.errors.splitlines()) < 10
+
+
+def _run_or_nothing(daemon: Running) -> str:
+    status, answer = daemon.ask("POST", "/workflows/demo/hello", {"infra": "wuji"})
+    return str(answer["workflow_id"]) if status == 202 else ""
+
+
 def test_a_hang_up_changes_nothing_and_is_not_ignored_by_operations(daemon: Running) -> None:
     daemon.operation("demo/signals", "grep SigIgn /proc/self/status")
     daemon.start()

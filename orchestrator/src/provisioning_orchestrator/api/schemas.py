@@ -20,6 +20,8 @@ Time = Annotated[
     str, msgspec.Meta(description="RFC 3339, UTC, six decimals", extra_json_schema={"format": "date-time"})
 ]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+# A JSON object that is encoded already.
+Reported = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
 WorkflowName = Annotated[str, msgspec.Meta(min_length=1, max_length=WORKFLOW_NAME_CHARACTERS_MAX)]
 
 # --- taken -----------------------------------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class TaskState(msgspec.Struct):
     partial: bool
     due_at: Time | None
     expanded: int
-    resources: list[dict[str, Any]]
+    resources: list[Reported]
 
 
 class Event(msgspec.Struct):
@@ -149,7 +151,7 @@ class Event(msgspec.Struct):
     at: Time
     type: str
     task: str | None
-    data: dict[str, Any]
+    data: Reported
 
 
 class Operation(msgspec.Struct):

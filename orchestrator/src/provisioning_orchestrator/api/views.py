@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -11,7 +13,20 @@ from ..workflow.records import AttemptChange, EventRecord, TaskError
 from . import schemas
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
+
+
+def as_json(value: dict[str, Any]) -> msgspec.Raw:
+    """What an operation reported, encoded: it may hold what our encoder refuses (2⁶⁴ and more, halves of pairs)."""
+    try:
+        return msgspec.Raw(_encode(value))
+    except (ValueError, OverflowError, RecursionError):
+        pass
+    try:
+        return msgspec.Raw(json.dumps(value, ensure_ascii=True, allow_nan=False).encode())
+    except (ValueError, RecursionError):
+        return msgspec.Raw(_encode({"unreadable": "it can't be written as JSON"}))
 
 
 def time(at: int) -> str:
@@ -58,7 +73,7 @@ def task(view: TaskView) -> schemas.TaskState:
         partial=state.flagged,
         due_at=time_or_none(state.due_at),
         expanded=state.expanded,
-        resources=list(view.resources),
+        resources=[as_json(resource) for resource in view.resources],
     )
 
 
@@ -82,4 +97,4 @@ def error(found: TaskError | None) -> schemas.Error | None:
 
 
 def event(record: EventRecord) -> schemas.Event:
-    return schemas.Event(record.sequence, time(record.at), record.type, record.task, record.data)
+    return schemas.Event(record.sequence, time(record.at), record.type, record.task, as_json(record.data))
