@@ -80,6 +80,9 @@ def run(settings: Settings) -> int:
         return _fail(EXIT_UNAVAILABLE, error)
     except (StoreFailed, OSError) as error:
         return _fail(EXIT_STORE, error)
+    except Exception as error:
+        log.exception("the daemon ends by a bug")
+        return _fail(EXIT_BUG, error)
 
 
 class _Daemon:
