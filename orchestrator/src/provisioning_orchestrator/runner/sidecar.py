@@ -12,7 +12,7 @@ from provisioning_orchestrator.ports import OrchestratorError
 from provisioning_orchestrator.workflow.spec import ONCE, REPEATABLE, Backoff, RetryPolicy
 
 
-class BrokenSidecar(OrchestratorError):
+class BrokenSidecar(OrchestratorError, ValueError):
     """A sidecar cannot be used; the message names the file and every key that is wrong."""
 
 
