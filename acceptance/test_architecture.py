@@ -7,6 +7,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,16 @@ def test_the_locked_requirements_hold_hashes_and_no_place() -> None:
         assert "--index-url" not in text and "--find-links" not in text and "://" not in text, path
         for pinned in re.findall(r"^[a-z0-9][^\\]*\\\n(?:    --hash=.*\n)*", text, re.MULTILINE):
             assert "==" in pinned and "--hash=sha256:" in pinned, pinned
+
+
+@pytest.mark.parametrize("name", ["core", "orchestrator"])
+def test_the_locked_requirements_are_those_of_the_package(name: str) -> None:
+    """After a change of a pyproject.toml: bin/lock."""
+    project = tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[^a-z0-9-]", dependency)[0] for dependency in project["dependencies"]}
+    blocks = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements" / f"{name}.txt").read_text(), flags=re.MULTILINE)
+    asked = {block.split("==")[0] for block in blocks if f"{project['name']} ({name}/pyproject.toml)" in block}
+    assert asked == wanted
 
 
 def test_the_tested_versions_are_the_shipped_ones() -> None:

@@ -97,6 +97,7 @@ def build_and_install(distribution: Distribution, room: Path) -> None:
 def checked(command: list[str], cwd: Path | None = None) -> None:
     """Run it with the package cache that bin/setup filled; what it says is in the failure."""
     cache = {"PIP_CACHE_DIR": str(ROOT / ".state" / "cache" / "pip"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    cache |= {"RUSTUP_HOME": str(ROOT / ".state" / "cache" / "rustup")}  # pip asks rustc for its version: see bin/setup
     done = subprocess.run(
         command,
         cwd=cwd,

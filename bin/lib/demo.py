@@ -116,7 +116,7 @@ def create_with_a_kill() -> None:
         say(f">>> kill -9 {pid}: the daemon, while it makes {', '.join(running)}. Its tasks live on without it.")
         until(lambda: not port_answers(), "the daemon's end")
         provisioning(*start_command(nu=LIBRARY_FILE.read_text() == "nu"))
-        say(">>> It has found its tasks again; nothing is started twice. The command above goes on watching:")
+        say(">>> It has found its tasks again; no attempt is started twice. The command above goes on watching:")
         if watching.wait() != 0:
             raise DemoFailed(f"the command that watched ended with {watching.returncode}")
     finally:
