@@ -197,25 +197,27 @@ def marked(marks: tuple[bytes, ...], sessions: dict[int, int]) -> dict[int, Proc
     """
     processes = table()
     own = os.getuid()
-    needles = tuple(f"{MARK_VARIABLE}=".encode() + mark for mark in marks)
     found = set()
     for one in processes.values():
         if one.state in "ZX" or one.pid == os.getpid():
             continue
         of_session = one.session in sessions and one.start >= sessions[one.session] and _owner(one.pid) == own
-        if of_session or any(entry.startswith(needles) for entry in _environment(one.pid)):
+        if of_session or _mark(one.pid).startswith(marks):
             found.add(one.pid)
     found |= {pid for pid in descendants(processes, found) if processes[pid].state not in "ZX"}
     found.discard(os.getpid())
     return {pid: processes[pid] for pid in found}
 
 
-def _environment(pid: int) -> list[bytes]:
+def _mark(pid: int) -> bytes:
+    """The value of MARK_VARIABLE in the environment of a process of this user, empty without."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-            return file.read(1 << 20).split(b"\0")
+            environment = b"\0" + file.read(1 << 20)
     except OSError:
-        return []
+        return b""
+    _, _, after = environment.partition(f"\0{MARK_VARIABLE}=".encode())
+    return after.partition(b"\0")[0]
 
 
 def _owner(pid: int) -> int:

@@ -308,7 +308,9 @@ class Watcher:
         """End what is left of the vanished, all in one sweep; what will not die stays alive until it does."""
         remains = [each for watched, finding in vanished for each in self._remains(watched, finding)]
         swept = await asyncio.to_thread(sweep, remains) if remains else True
+        turn = Turn()
         for watched, finding in vanished:
+            await turn.over()
             if swept:
                 verdicts[watched.id] = await self._tell(watched, finding)
             else:
