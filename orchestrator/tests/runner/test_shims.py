@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from provisioning_orchestrator.ports import NeverStarted
-from provisioning_orchestrator.runner import forker
-from provisioning_orchestrator.testing.dispatch_suite import an_id, until
+from provisioning_orchestrator.ports import NeverStarted, Vanished
+from provisioning_orchestrator.runner import LocalDispatch, forker
+from provisioning_orchestrator.testing.dispatch_suite import Listener, an_id, until
 
 from .host import Host, alive, number_in, run, shim_of
 
@@ -149,3 +151,63 @@ def test_many_attempts_through_many_shims_leave_no_process_and_no_descriptor(hos
             assert len(os.listdir(f"/proc/{helper}/fd")) <= 5  # noqa: PTH208
 
     run(body())
+
+
+@pytest.mark.slow
+def test_shims_shot_at_random_end_as_their_true_outcome_or_as_vanished(host: Host) -> None:
+    """None is called a success that was none, none starts twice, and nothing of a vanished one is alive."""
+    operation = host.operation(
+        "counts",
+        f"""n=$(basename "$PROVISIONING_RESULT" .1.result); echo $$ >> {host.path}/ran.$n
+seq 1 25; sleep 0.0$((n % 10)); seq 26 50; exit $((n % 200))""",
+    )
+    chance = random.Random(5)
+    kinds: Counter[str] = Counter()
+
+    async def one(dispatch: LocalDispatch, listener: Listener, number: int) -> None:
+        await dispatch.start(host.spec(operation, number))
+        verdict = await listener.end_of(an_id(number))
+        ran = host.path / f"ran.{number}"
+        pids = [int(line) for line in ran.read_text().split()] if ran.exists() else []
+        kinds[type(verdict).__name__] += 1
+        assert len(pids) <= 1
+        if isinstance(verdict, NeverStarted):
+            assert not pids
+        elif isinstance(verdict, Vanished):
+            assert not [pid for pid in pids if alive(pid)]
+        else:
+            assert verdict.exit_code == number % 200 and len(pids) == 1
+            assert host.log(an_id(number)) == b"".join(b"%d\n" % line for line in range(1, 51))
+
+    async def shoot(dispatch: LocalDispatch) -> None:
+        while True:
+            helper = dispatch.helper_pid()
+            if helper is not None and (children := children_of(helper)):
+                kill(chance.choice(children))
+            if helper is not None and chance.random() < 0.03:
+                kill(helper)
+            await asyncio.sleep(0.01)
+
+    async def body() -> None:
+        async with host.opened() as (dispatch, listener):
+            shooter = asyncio.create_task(shoot(dispatch))
+            for first in range(1, 400, 10):
+                await asyncio.gather(*(one(dispatch, listener, number) for number in range(first, first + 10)))
+            shooter.cancel()
+
+    run(body())
+    assert kinds["Exited"] >= 20 and kinds["Vanished"] >= 20, kinds
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
