@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,12 +96,10 @@ def test_a_workflow_of_100_000_tasks_is_taken_cancelled_and_does_not_stall_a_sma
     # 60 s is a bound against hanging, not a measurement: that is benchmarks/submit.py.
     submitter = threading.Thread(target=lambda: answers.append(_patient(daemon, body)))
     submitter.start()
-    slowest = 0.0
+    answered = 0
     while submitter.is_alive():
-        begun = time.monotonic()
         assert daemon.request("GET", "/workflows?limit=1")[0] == 200
-        slowest = max(slowest, time.monotonic() - begun)
-        submitter.join(0.01)
+        answered += 1
     status, answer = answers[0]
     assert status == 202, answer
     small = [{"id": "one", "operation": "test/true"}]
@@ -115,7 +112,7 @@ def test_a_workflow_of_100_000_tasks_is_taken_cancelled_and_does_not_stall_a_sma
 
     assert found["status"] == "cancelled"
     assert sum(found["tasks"].values()) == 100_000
-    assert slowest < 2.0, f"a small question waited {slowest:.2f} s behind a huge submission"
+    assert answered > 20, f"only {answered} small questions were answered behind a huge submission"
 
 
 def _patient(daemon: Daemon, body: dict[str, Any]) -> tuple[int, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable
 from pathlib import Path
@@ -70,12 +71,22 @@ async def _script(store: SqliteStore) -> dict[str, int]:
 async def _fail_at(directory: Path, fail_at: int, after: bool) -> bool:
     """Whether there was a statement of that number to fail."""
     failures: list[Exception] = []
-    store = await SqliteStore.open(directory, failures.append, factory=Faulty)
+    said = asyncio.Event()
+
+    def on_failure(failure: Exception) -> None:
+        failures.append(failure)
+        said.set()
+
+    store = await SqliteStore.open(directory, on_failure, factory=Faulty)
     await submit(store, "wf_a", 3)
     Faulty.arm(fail_at, after=after)
     told = await _script(store)
-    reached = Faulty.statements >= fail_at
+    Faulty.armed = False
+    with contextlib.suppress(StoreFailed):
+        await store.reign()  # behind all that the writer does by itself, such as a checkpoint
+    reached = store.failed is not None
     if reached:
+        await asyncio.wait_for(said.wait(), 10)
         assert isinstance(store.failed, StoreFailed)
         assert "disk I/O error" in str(store.failed)
         with pytest.raises(StoreFailed, match="disk I/O error"):
@@ -83,7 +94,6 @@ async def _fail_at(directory: Path, fail_at: int, after: bool) -> bool:
         with pytest.raises(StoreFailed):
             store.task_input("wf_a", 1)
         assert failures == [store.failed]
-    Faulty.armed = False
     await store.close()
     store = await SqliteStore.open(directory, failures.append)
     assert store.was_clean is not reached

@@ -39,7 +39,7 @@ class Sessions:
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         try:
-            status = await (self._terminal(process) if process.term_type else self._pipes(process))
+            status = await (self._terminal(process) if process.term_type is not None else self._pipes(process))
         except OSError as error:
             process.stderr.write(f"{self._setting.hostname}: {error}\n".encode())
             process.exit(127)
