@@ -19,8 +19,8 @@ echo '{"type": "progress", "message": "half"}' >> "$PROVISIONING_EVENTS"
 echo '{"type": "resource.created", "kind": "server", "id": "s-1"}' >> "$PROVISIONING_EVENTS"
 """,
     "prints": r"printf 'first line\nsecond line, \377\000 not text\n'",
-    "long": "sleep 60",
-    "overdue": "sleep 60",
+    "long": "exec sleep 60",
+    "overdue": "exec sleep 60",
 }
 
 
