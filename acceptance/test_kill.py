@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from acceptance.kill.marathon import run_marathon
+from acceptance.kill.marathon import CRASH_POINTS, HIT_ELSEWHERE, run_marathon
+
+SOURCES = Path(__file__).parents[1] / "orchestrator" / "src"
+
+
+def test_the_marathon_knows_every_named_crash_point() -> None:
+    written = {
+        name
+        for path in SOURCES.rglob("*.py")
+        for name in re.findall(r'crash_point(?:\(|, args=\()"([a-z-]+)"', path.read_text())
+    }
+    assert written == {*CRASH_POINTS, *HIT_ELSEWHERE}
 
 
 @pytest.mark.slow
