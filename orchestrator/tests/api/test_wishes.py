@@ -59,6 +59,35 @@ def test_all_faults_of_a_workflow_come_at_once(shared: Served) -> None:
     assert shared.state() == before
 
 
+def test_faults_of_the_shape_the_tasks_and_the_graph_come_together(shared: Served) -> None:
+    tasks = [ok("a", "nope", retri={}), ok("b", "c"), ok("c", "c"), ok("b"), {"operation": "demo/ok"}, 7]
+    answer = shared.post("/workflows", {"name": 5, "nam": "x", "tasks": tasks})
+    assert (answer.status, answer.code) == (422, "invalid")
+    of_shape, of_tasks = ["/nam", "/name"], ["/tasks/0/retri", "/tasks/4", "/tasks/5"]
+    assert pointers(answer) == [*of_shape, *of_tasks, "/tasks/3/id", "/tasks/0/needs/0", "/tasks/2/needs/0"]
+    cycle = shared.post("/workflows", {"name": "", "tasks": [ok("a", "b"), ok("b", "a", key=7)]})
+    assert pointers(cycle) == ["/name", "/tasks/1/key", "/tasks/0/needs"]
+
+
+def test_a_need_of_a_task_that_has_other_faults_is_no_missing_one(shared: Served) -> None:
+    answer = shared.post("/workflows", workflow(ok("no id", retri={}), ok("b", "no id")))
+    assert pointers(answer) == ["/tasks/0/retri", "/tasks/0/id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"infr": "x", "params": {"nam": 1}}, ["/infr", "", "/params", "/params/nam"]),
+        ({"infra": 7, "params": {"name": 1}}, ["/infra", "/params/name"]),
+        ({"infra": "x", "params": []}, ["/params"]),
+        ({"infra": "x", "params": {"infra": "y"}}, ["/params/infra", "/params"]),
+    ],
+)
+def test_faults_of_a_call_and_of_its_params_come_together(shared: Served, body: Any, where: list[str]) -> None:
+    answer = shared.post("/workflows/demo/strict", body)
+    assert (answer.status, pointers(answer)) == (422, where)
+
+
 @pytest.mark.parametrize(
     ("body", "where"),
     [

@@ -16,7 +16,7 @@ from ..settings import Limits
 from ..workflow import events
 from ..workflow.graph import check_graph
 from ..workflow.spec import Fault, TaskSpec
-from ..workflow.taskdoc import UnknownOperationFault, read_task, read_tasks
+from ..workflow.taskdoc import FAULTS_MAX, UnknownOperationFault, read_task, read_tasks
 from .json_guard import BadJson, decode
 from .problems import Refused, invalid
 from .schemas import NAME_PATTERN, OperationCall, Resolution, Submission, check
@@ -56,22 +56,21 @@ def read_json(body: bytes, limits: Limits) -> Any:
 
 
 def read_submission(body: bytes, library: Library, limits: Limits) -> Asked:
-    """A whole workflow: its shape, its tasks, its graph. Raises Refused with all faults of the first that has any."""
+    """A whole workflow: its shape, its tasks, its graph. Raises Refused with all faults, at most FAULTS_MAX."""
     doc = read_json(body, limits)
-    del body
     faults = check(doc, Submission)
     tasks = doc.pop("tasks", None) if isinstance(doc, dict) else None
-    if isinstance(tasks, list) and not 0 < len(tasks) <= limits.tasks_max:
-        faults.append(Fault("/tasks", f"{len(tasks)} tasks", f"1 to {limits.tasks_max}"))
-    if faults or not isinstance(tasks, list):
+    if not isinstance(tasks, list):
         raise invalid(faults)
+    if not 0 < len(tasks) <= limits.tasks_max:
+        raise invalid([*faults, Fault("/tasks", f"{len(tasks)} tasks", f"1 to {limits.tasks_max}")])
     digest = hashlib.sha256(_canonical(doc))
-    specs, faults = read_tasks(_consumed(tasks, digest.update), "/tasks", _describing(library), submitted=True)
+    specs, found = read_tasks(_consumed(tasks, digest.update), "/tasks", _describing(library), submitted=True)
+    # Tasks with faults are nodes of the graph as well. They were let go of, so they are read once more.
+    nodes = _nodes(read_json(body, limits)["tasks"]) if found else specs
+    faults += [*found, *check_graph(nodes)]
     if faults:
-        raise refused(faults)
-    faults = check_graph(specs)
-    if faults:
-        raise invalid(faults)
+        raise refused(faults[:FAULTS_MAX])
     return Asked(doc["name"], specs, digest.hexdigest())
 
 
@@ -81,14 +80,18 @@ def read_call(resource: str, action: str, body: bytes, library: Library, limits:
     operation = f"{resource}/{action}"
     doc = read_json(body, limits)
     faults = check(doc, OperationCall)
-    if faults:
+    if not isinstance(doc, dict):
         raise invalid(faults)
-    infra, params = doc["infra"], doc.get("params", {})
-    if params.get("infra", infra) != infra:
-        raise invalid([Fault("/params/infra", "it differs from `infra`", "leave it out")])
+    infra, params = doc.get("infra"), doc.get("params", {})
+    said = ["/params/infra"] if faults else []
+    if not isinstance(params, dict):
+        params, said = {}, ["/params", "/params/infra"]
+    elif not faults and params.get("infra", infra) != infra:
+        faults.append(Fault("/params/infra", "it differs from `infra`", "leave it out"))
     task = {"id": ROOT_TASK, "operation": operation, "params": {**params, "infra": infra}}
-    spec, faults = read_task(task, "", _describing(library), submitted=True)
-    if spec is None:
+    spec, found = read_task(task, "", _describing(library), submitted=True)
+    faults += [fault for fault in found if fault.pointer not in said]
+    if faults or spec is None:
         raise refused(faults)
     return Asked(f"{operation} {infra}", [spec], hashlib.sha256(_canonical(doc)).hexdigest())
 
@@ -139,6 +142,17 @@ def _describing(library: Library) -> Callable[[str], Operation]:
             raise ValueError(str(error)) from error
 
     return describe
+
+
+def _nodes(docs: Sequence[Any]) -> list[TaskSpec]:
+    """The tasks as nodes of a graph, whatever else is wrong with them. One without an id has a name nobody can need."""
+    nodes = []
+    for position, doc in enumerate(docs):
+        fields = doc if isinstance(doc, dict) else {}
+        id, needs = fields.get("id"), fields.get("needs")
+        named = dict.fromkeys(need for need in (needs if isinstance(needs, list) else ()) if isinstance(need, str))
+        nodes.append(TaskSpec(id if isinstance(id, str) else f"\0{position}", "", needs=tuple(named)))
+    return nodes
 
 
 class _consumed(Sequence[Any]):
