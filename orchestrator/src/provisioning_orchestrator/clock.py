@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 import threading
@@ -16,14 +17,21 @@ RANDOM_BITS = 80
 TIME_BITS = 48
 
 
+LOOP_TICK_S = 0.001  # event loops count whole milliseconds, and may round both the delay and their own time down
+
+
 class SystemClock:
-    """`ports.Clock` of this machine; call_later waits on the running event loop."""
+    """`ports.Clock` of this machine; call_later waits on the running event loop, and never less than was asked for."""
 
     def now(self) -> int:
         return time.time_ns() // 1000
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
-        return asyncio.get_running_loop().call_later(delay_s, callback).cancel
+        return asyncio.get_running_loop().call_later(_waited_s(delay_s), callback).cancel
+
+
+def _waited_s(delay_s: float) -> float:
+    return math.ceil(delay_s / LOOP_TICK_S) * LOOP_TICK_S + LOOP_TICK_S if delay_s > 0 else 0.0
 
 
 class SystemChance:
