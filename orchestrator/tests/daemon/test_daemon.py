@@ -9,7 +9,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,27 @@ def test_killed_and_started_again_it_goes_on_with_the_very_processes(daemon: Run
     assert daemon.ended(id)["status"] == "succeeded"
     assert (tmp_path / "begun").read_text() == "x\n"
     assert daemon.open(f"/workflows/{id}/tasks/root/log").read() == b"begun\ndone\n"
+
+
+def test_an_attempt_that_ended_while_no_daemon_ran_has_its_true_end(daemon: Running, tmp_path: Path) -> None:
+    daemon.operation("demo/last", f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; exit 3")
+    daemon.start()
+    id = daemon.run("demo/last")
+    until((tmp_path / "begun").exists)
+    assert daemon.process is not None
+    daemon.process.kill()
+    daemon.process.wait()
+    let_go = time.time()
+    (tmp_path / "go").touch()
+    state = daemon.data_dir / "attempts" / id / "1.1"
+    until(lambda: b"kind=exited" in state.read_bytes())
+    over = time.time()
+    until(lambda: time.time() > over + 0.2)
+    daemon.start()
+    daemon.ended(id)
+    (attempt,) = daemon.ask("GET", f"/workflows/{id}/tasks/root")[1]["attempts"]
+    assert (attempt["status"], attempt["exit_code"]) == ("failed", 3)
+    assert let_go <= datetime.fromisoformat(attempt["ended_at"]).timestamp() <= over + 0.1
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -10,6 +10,7 @@ from provisioning_orchestrator.testing.playbook import Playbook, task
 from provisioning_orchestrator.workflow import events
 from provisioning_orchestrator.workflow.events import Resolution
 from provisioning_orchestrator.workflow.machine import LOST_MAX
+from provisioning_orchestrator.workflow.outcome import Interpretation
 from provisioning_orchestrator.workflow.records import TaskError
 from provisioning_orchestrator.workflow.spec import EXPANSION_TASKS_MAX, RetryPolicy
 
@@ -428,6 +429,20 @@ def test_a_workflow_without_tasks_ends_at_the_first_fact() -> None:
     with pytest.raises(AssertionError):
         book.__init__()  # type: ignore[misc]  # it has not ended although nothing is open
     book.told(events.SliceDue(0)).gives("workflow succeeded")
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "kept"), [(None, 20_000_000), (15_000_000, 15_000_000), (0, 10_000_000), (99_000_000, 20_000_000)]
+)
+def test_an_attempt_ended_when_its_host_says_but_not_before_its_start_nor_after_now(
+    seen_at: int | None, kept: int
+) -> None:
+    book = Playbook(task("a"))
+    book.later(10).slot("a").later(10)
+    book.told(events.AttemptEnded(1, 1, book.at, Interpretation(exit_code=0), ended_at=seen_at))
+    (attempt,) = book.rows.attempts.values()
+    assert (attempt.started_at, attempt.ended_at) == (10_000_000, kept)
+    assert book.rows.workflow.ended_at == 20_000_000
 
 
 def test_attempts_are_kept_with_how_they_ended() -> None:

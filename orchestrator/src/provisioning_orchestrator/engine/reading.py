@@ -43,7 +43,7 @@ def read_fact(fact: Fact, library: Library, at: int, fraction: float) -> events.
             outcome = replace(outcome, error=TaskError("bad_expansion", named + more, retryable=False))
         else:
             specs = tuple(read)
-    return events.AttemptEnded(seq, number, at, outcome, specs, fraction)
+    return events.AttemptEnded(seq, number, at, outcome, specs, fraction, verdict.ended_at or None)
 
 
 def is_large(fact: Fact) -> bool:

@@ -22,7 +22,11 @@ class SlotGranted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """expansion: the checked tasks that its result adds."""
+    """expansion: the checked tasks that its result adds.
+
+    at: when its end became known. ended_at: when it was, by the clock of its host (perhaps no daemon ran); None: not
+    known.
+    """
 
     seq: int
     number: int
@@ -30,6 +34,7 @@ class AttemptEnded:
     outcome: Interpretation
     expansion: tuple[TaskSpec, ...] = ()
     fraction: float = 0.0
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,10 @@ class Machine:
         self, task: TaskState, event: events.AttemptEnded, status: AttemptStatus, error: TaskError | None
     ) -> None:
         outcome = event.outcome
-        self._set_attempt_end(task, event.at, status, outcome.note, outcome.exit_code, outcome.signal, error)
+        ended_at = event.at if event.ended_at is None else event.ended_at
+        # Two clocks, or one that was set: no attempt ends before it started, or after that is known.
+        ended_at = max(self.state.running[task.row.seq].started_at, min(ended_at, event.at))
+        self._set_attempt_end(task, ended_at, status, outcome.note, outcome.exit_code, outcome.signal, error)
         task.never = 0
 
     def _set_attempt_end(
