@@ -34,6 +34,18 @@ def test_a_task_shows_its_attempts_result_and_error(shared: Served) -> None:
     assert shared.get(f"/workflows/{id}/tasks/t1").json == bad
 
 
+def test_a_feed_says_when_a_task_is_tried_again_as_the_task_does(shared: Served) -> None:
+    retry = {"attempts_max": 2, "delay_s": 600}
+    answer = shared.post("/workflows", {"name": "x", "tasks": [{"id": "a", "operation": "demo/fail", "retry": retry}]})
+    id = answer.json["workflow_id"]
+    waiting = shared.until(f"/workflows/{id}/tasks/a", lambda found: found["status"] == "waiting")
+    feed = shared.get(f"/workflows/{id}/events").json["items"]
+    (retrying,) = (event["data"] for event in feed if event["type"] == "task.retrying")
+    assert TIME.fullmatch(retrying["due_at"])
+    assert retrying["due_at"] == waiting["due_at"]
+    assert shared.post(f"/workflows/{id}/cancel").status == 202
+
+
 def test_lists_come_in_pages_without_loss_or_repeat(api: Served) -> None:
     ids = [api.submit("demo/ok", "demo/ok", "demo/ok") for _ in range(5)]
     for id in ids:

@@ -97,4 +97,7 @@ def error(found: TaskError | None) -> schemas.Error | None:
 
 
 def event(record: EventRecord) -> schemas.Event:
-    return schemas.Event(record.sequence, time(record.at), record.type, record.task, as_json(record.data))
+    data = record.data
+    if record.type == "task.retrying" and type(data.get("due_at")) is int:
+        data = {**data, "due_at": time(data["due_at"])}
+    return schemas.Event(record.sequence, time(record.at), record.type, record.task, as_json(data))
