@@ -46,6 +46,7 @@ class Actor:
         self.machine = machine
         self._around = around
         self._inbox: deque[tuple[Told, asyncio.Future[None] | None]] = deque()
+        self._asked: list[asyncio.Future[None]] = []  # of the batch that is being decided
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -54,7 +55,7 @@ class Actor:
         self._wake.set()
 
     def ask(self, told: Told) -> asyncio.Future[None]:
-        """As tell; done when what follows from it is committed."""
+        """As tell; done when what follows from it is committed, cancelled if the driver ends first."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._inbox.append((told, done))
         self._wake.set()
@@ -67,29 +68,36 @@ class Actor:
 
     async def drive(self) -> None:
         """Until the workflow has ended or stop() was called. Raises what the store raises, and what a bug raises."""
-        while not self._stopping and not self.machine.ended:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._inbox and not self._stopping:
-                await self._batch()
-        for _, done in self._inbox:
-            if done is not None:
-                done.cancel()
+        try:
+            while not self._stopping and not self.machine.ended:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._inbox and not self._stopping:
+                    await self._batch()
+        except Exception as error:
+            for done in self._unanswered():
+                done.set_exception(error)
+            raise
+        for done in self._unanswered():
+            done.cancel()
+
+    def _unanswered(self) -> list[asyncio.Future[None]]:
+        asked = self._asked + [done for _, done in self._inbox if done is not None]
+        return [done for done in asked if not done.done()]
 
     async def _batch(self) -> None:
         wishes: list[commands.Command] = []
-        waiting: list[asyncio.Future[None]] = []
         facts = 0
         while self._inbox and facts < BATCH_FACTS and self.machine.state.dirty < BATCH_ROWS:
             told, done = self._inbox.popleft()
+            if done is not None:
+                self._asked.append(done)
             event = await self._around.read(told) if isinstance(told, AttemptEnded | AttemptReported) else told
             for command in self.machine.apply(event):
                 if isinstance(command, commands.RequestSlot | commands.ReleaseSlot | commands.WithdrawRequests):
                     self._around.admit(self.id, command)
                 else:
                     wishes.append(command)
-            if done is not None:
-                waiting.append(done)
             facts += 1
         expected, changes = self.machine.state.take()
         if changes != _NOTHING:
@@ -99,7 +107,8 @@ class Actor:
             self._around.committed(self, changes)
         else:
             await asyncio.sleep(0)  # a slice that changed nothing must give way as well
-        for done in waiting:
+        asked, self._asked = self._asked, []
+        for done in asked:
             if not done.done():
                 done.set_result(None)
         for command in wishes:

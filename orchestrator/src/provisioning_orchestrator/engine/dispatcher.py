@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from ..crash import crash_point
 from ..ports import (
@@ -26,11 +27,16 @@ from .input import input_line, task_intent
 
 log = logging.getLogger(__name__)
 
+HEARD_TURNS = 3  # of the loop: one to wake the reader, one for it to read, one to spare
 _NOTHING = ("", 0.0)
 
 
 class Dispatcher:
-    """tell(fact) must return at once. One at a time: a start is short, and its order is worth more than overlap."""
+    """tell(fact) must return at once.
+
+    Starts overlap: each waits for an answer of the runner, and there are never more of them than slots. What concerns
+    an attempt that is being started waits for that.
+    """
 
     def __init__(self, store: Store, dispatch: Dispatch, tell: Callable[[Fact], None], grace_s: float) -> None:
         self._store = store
@@ -39,6 +45,8 @@ class Dispatcher:
         self._grace_s = grace_s
         self._wishes: deque[tuple[str, AttemptId, tuple[str, float]]] = deque()
         self._wake = asyncio.Event()
+        self._starting: dict[AttemptId, asyncio.Task[None]] = {}
+        self._passed = 0
         self.fence = 0
 
     def start(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> None:
@@ -54,23 +62,41 @@ class Dispatcher:
         self._wake.set()
 
     async def carry_out(self) -> None:
-        """Work off the wishes, for ever."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._wishes:
-                what, id, more = self._wishes.popleft()
-                if what == "start":
-                    await self._start(id, *more)
-                elif what == "cancel":
-                    await self._dispatch.cancel(id, self._grace_s)
-                else:
-                    await self._dispatch.settled([id])
+        """Work off the wishes, for ever. What a start raises ends it."""
+        async with asyncio.TaskGroup() as starts:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._wishes:
+                    what, id, more = self._wishes.popleft()
+                    if what == "start":
+                        start = self._starting[id] = starts.create_task(self._start(id, *more))
+                        start.add_done_callback(partial(self._started, id))
+                        continue
+                    if id in self._starting:
+                        await asyncio.wait([self._starting[id]])
+                    if what == "cancel":
+                        await self._dispatch.cancel(id, self._grace_s)
+                    else:
+                        await self._dispatch.settled([id])
+
+    def _started(self, id: AttemptId, _: asyncio.Task[None]) -> None:
+        self._starting.pop(id, None)
 
     async def pass_facts(self) -> None:
         """Hand on the facts of the dispatch, for ever."""
         async for fact in self._dispatch.facts():
+            self._passed += 1
             self._tell(fact)
+
+    async def heard(self) -> None:
+        """Return when the facts that the dispatch has ready have been handed on."""
+        while True:
+            before = self._passed
+            for _ in range(HEARD_TURNS):
+                await asyncio.sleep(0)
+            if self._passed == before:
+                return
 
     async def _start(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> None:
         crash_point("before-start")

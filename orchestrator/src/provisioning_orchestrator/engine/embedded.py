@@ -25,6 +25,7 @@ from ..ports import (
     NotFound,
     NotPossibleNow,
     Observer,
+    OrchestratorError,
     Store,
     StoreFailed,
     StoreFull,
@@ -33,7 +34,7 @@ from ..workflow import commands, events
 from ..workflow.admission import Admission
 from ..workflow.birth import fresh, new_rows, rebuilt
 from ..workflow.machine import Machine
-from ..workflow.records import TASK_ENDED, Changes, TaskStatus
+from ..workflow.records import TASK_ENDED, Changes, TaskStatus, WorkflowRow
 from ..workflow.spec import TaskSpec
 from .actor import Actor, ended_attempts
 from .dispatcher import Dispatcher
@@ -84,9 +85,10 @@ class EmbeddedEngine:
         self._offload = offload
         self.admission = Admission(slots)
         self._actors: dict[str, Actor] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order: a simulation must not depend on addresses
         self._timers = Timers(clock, self._delay_ended)
         self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s)
+        self._recovered = asyncio.Event()
         self._failed = False
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -94,9 +96,9 @@ class EmbeddedEngine:
     async def start(self) -> None:
         """Take up every workflow that has not ended; returns when each of them is scheduled again."""
         self._dispatcher.fence = await self._store.reign()
-        self._spawn(self._guard(self._dispatcher.pass_facts()))
+        self._spawn(self._guard(self._dispatcher.pass_facts))
         await recover(self, self._store, self._dispatch)
-        self._spawn(self._guard(self._dispatcher.carry_out()))
+        self._spawn(self._guard(self._dispatcher.carry_out))
 
     async def stop(self) -> None:
         """Stop deciding and starting. Running attempts live on; what is not committed is derived again at the start."""
@@ -115,6 +117,7 @@ class EmbeddedEngine:
     async def submit(
         self, name: str, tasks: Sequence[TaskSpec], idempotency: Idempotency | None = None
     ) -> tuple[str, bool]:
+        await self._recovered.wait()  # what it finds on the disk, recovery takes up as well: this one twice, then
         id, intent, at = self._chance.workflow_id(), self._chance.intent(), self._clock.now()
         row, rows, event = await spread(new_rows(id, name, intent, at, tasks))
         stored = await self._store.submit(row, rows, [event], idempotency)
@@ -133,24 +136,27 @@ class EmbeddedEngine:
             await self._decided(actor.ask(events.CancelRequested(self._clock.now())), workflow)
             return
         row = (await self._store.load(workflow)).workflow
-        if row.ended_at is None:
-            raise NotPossibleNow(f"{workflow} is not scheduled at the moment; try again, or look at its `quarantined`")
+        _check_ended(row)
         raise NotPossibleNow(f"{workflow} has ended already: {row.status.value}")
 
     async def resolve(self, workflow: str, task: str, as_: events.Resolution) -> None:
         actor = self._actors.get(workflow)
         if actor is not None:
             seq = _unknown_task(actor.machine, task)
+            _check_resolution(actor.machine, task, as_)
             await self._decided(actor.ask(events.TaskResolved(seq, self._clock.now(), as_)), workflow)
             return
         # The workflow was cancelled with this task unknown: what a person finds out later is still kept.
         machine, _ = await spread(rebuilt(await self._store.load(workflow)))
+        _check_ended(machine.state.row)
         seq = _unknown_task(machine, task)
-        if as_ == "retry":
-            raise NotPossibleNow(f"{workflow} has ended: {task!r} can be resolved as succeeded or failed only")
+        _check_resolution(machine, task, as_)
         machine.apply(events.TaskResolved(seq, self._clock.now(), as_))
         expected, changes = machine.state.take()
-        await self.commit(workflow, expected, changes)
+        try:
+            await self.commit(workflow, expected, changes)
+        except Conflict:
+            raise NotPossibleNow(f"{task!r} of {workflow} was resolved by somebody else in the meantime") from None
         self._observe(workflow, changes)
 
     # --- what drivers need (see actor.Surroundings) ------------------------------------------------------------------
@@ -219,8 +225,19 @@ class EmbeddedEngine:
         actor.tell(events.SliceDue(self._clock.now()))
         self._spawn(self._drive(actor), name=actor.id)
 
+    async def heard(self) -> None:
+        """Return when every fact that is there already is in the inbox of its driver."""
+        await self._dispatcher.heard()
+
+    def begin_granting(self) -> None:
+        """From now on slots are given out: before, it is not known how many are held by attempts that live on."""
+        self._recovered.set()
+        self.grant()
+
     def grant(self) -> None:
         """Give free slots to who asked first."""
+        if not self._recovered.is_set():
+            return
         for workflow, seq in self.admission.grants():
             self._actors[workflow].tell(events.SlotGranted(seq, self._clock.now()))
 
@@ -270,8 +287,14 @@ class EmbeddedEngine:
             await answer
         except asyncio.CancelledError:
             if answer.cancelled():
-                raise NotPossibleNow(f"{workflow} ended in the meantime") from None
+                raise NotPossibleNow(f"{workflow} ended in the meantime, or the daemon is stopping") from None
             raise
+        except Conflict as error:
+            raise StoreFailed(f"another daemon writes here: {error}") from error
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            raise NotPossibleNow(f"{workflow} was set aside: {type(error).__name__}: {error}") from error
 
     async def _pause(self, seconds: float) -> None:
         woken = asyncio.Event()
@@ -280,12 +303,12 @@ class EmbeddedEngine:
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
         task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             log.exception("a part of the engine ended unexpectedly")
             self._fail(error)
@@ -304,3 +327,16 @@ def _unknown_task(machine: Machine, id: str) -> int:
             ended = " (it has ended)" if task.status in TASK_ENDED else ""
             raise NotPossibleNow(f"task {id!r} is {task.status.value}{ended}; only an unknown one can be resolved")
     raise NotFound(f"no task {id!r} in {machine.state.row.id}")
+
+
+def _check_ended(row: WorkflowRow) -> None:
+    """Without a driver and not ended: it is set aside, or a recovery has not come to it yet."""
+    if row.ended_at is None:
+        raise NotPossibleNow(f"{row.id} is not scheduled at the moment; try again, or look at its `quarantined`")
+
+
+def _check_resolution(machine: Machine, task: str, as_: events.Resolution) -> None:
+    if as_ == "retry" and machine.state.row.cancel_requested:
+        raise NotPossibleNow(
+            f"{machine.state.row.id} is cancelled: {task!r} can be resolved as succeeded or failed only"
+        )

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ..crash import crash_point
-from ..ports import Alive, AttemptEnded, AttemptId, Conflict, Dispatch, OrchestratorError, Store, StoreFailed
+from ..ports import Alive, AttemptEnded, AttemptId, Conflict, Dispatch, Store, StoreFailed
 from ..workflow.birth import rebuilt
 from ..workflow.commands import Command
 from .actor import Actor
@@ -43,11 +43,13 @@ async def recover(engine: EmbeddedEngine, store: Store, dispatch: Dispatch) -> N
                 alive += 1
             else:
                 ended.setdefault(id.workflow, []).append(AttemptEnded(id, verdict))
+    # What an attempt reported is told before its end: afterwards nobody would take it any more.
+    await engine.heard()
     for actor, wishes in found:
         for fact in ended.get(actor.id, ()):
             actor.tell(fact)
         engine.take_up(actor, wishes)
-    engine.grant()
+    engine.begin_granting()
     if found:
         log.info(
             "recovered %d workflows: %d attempts alive, %d ended meanwhile", len(found), alive, len(running) - alive
@@ -61,7 +63,7 @@ async def _rebuild_all(engine: EmbeddedEngine, store: Store) -> list[tuple[Actor
             machine, wishes = await spread(rebuilt(await store.load(workflow)))
         except (StoreFailed, Conflict):
             raise
-        except (OrchestratorError, AssertionError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:
             # A record that can't be read must never keep the daemon from starting.
             await engine.quarantine(workflow, f"it can't be read: {error}")
             continue

@@ -35,6 +35,7 @@ from provisioning_orchestrator.ports import (
     Verdict,
 )
 
+MOMENT_S = 1e-6
 Ending = Exited | NeverStarted | Vanished
 
 
@@ -353,7 +354,9 @@ class FakeDispatch:
                 self._arrive(fact)
                 continue
             now = asyncio.get_running_loop().time()
-            at = max(now + self._chance.uniform(0, self.faults.delay_max_s), self._not_before.get(fact.id, now))
+            # A loop does not promise the order of timers of one moment: facts of one attempt are a moment apart.
+            earliest = self._not_before.get(fact.id, now) + MOMENT_S
+            at = max(now + self._chance.uniform(0, self.faults.delay_max_s), earliest)
             self._not_before[fact.id] = at
             self._later(at - now, self._arrive, fact)
 
