@@ -76,6 +76,13 @@ def test_no_route_lets_it_pass(shared: Served, way: str) -> None:
     assert shared.state() == before
 
 
+def test_what_has_no_body_needs_no_content_type(shared: Served) -> None:
+    workflow = shared.submit("demo/lost")
+    shared.until(f"/workflows/{workflow}/tasks/t0", lambda task: task["status"] == "unknown")
+    assert shared.request("POST", f"/workflows/{workflow}/cancel", type=None).status == 202
+    assert shared.request("POST", "/workflows", type=None).status == 400
+
+
 def test_every_route_answers_with_the_standing_headers(shared: Served) -> None:
     workflow = shared.submit("demo/ok")
     shared.ended(workflow)

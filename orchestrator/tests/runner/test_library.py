@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioning_orchestrator.ports import AmbiguousOperation, Operation, UnknownOperation
 from provisioning_orchestrator.runner import BrokenLibrary, BrokenSidecar, LibraryFiles
+from provisioning_orchestrator.runner.sidecar import parse_sidecar
 from provisioning_orchestrator.workflow.spec import RetryPolicy
+
+CASES = json.loads((Path(__file__).parents[3] / "contract/examples/library.json").read_text())["cases"]
 
 
 @pytest.fixture
@@ -28,11 +33,58 @@ def put(root: Path, name: str, content: str = "") -> Path:
 @pytest.mark.parametrize("suffix", [".py", ".nu", ""])
 def test_an_operation_is_found_by_path_in_any_suffix(root: Path, suffix: str) -> None:
     file = put(root, f"servers/create{suffix}")
+    file.chmod(0o644 if suffix else 0o755)
     library = LibraryFiles([root])
     described = library.describe("servers/create")
     assert described == Operation("servers/create", described.digest)
     assert library.locate("servers/create") == str(file)
     assert library.operations() == ["servers/create"]
+
+
+def built(tmp_path: Path, case: dict[str, Any]) -> list[Path]:
+    """The libraries of one golden case."""
+    put(tmp_path, "outside.py")
+    roots = []
+    for position, names in enumerate(case["libraries"]):
+        root = tmp_path / f"library-{position}"
+        root.mkdir()
+        roots.append(root)
+        for name in names:
+            put(root, name.removesuffix("*")).chmod(0o755 if name.endswith("*") else 0o644)
+    for link, target in case.get("links", {}).items():
+        (roots[0] / link).symlink_to(target)
+    return roots
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["case"]))
+def test_operations_are_found_as_the_contract_says(tmp_path: Path, case: dict[str, Any]) -> None:
+    roots, expect = built(tmp_path, case), case["expect"]
+    library = LibraryFiles(roots)
+    if "error" not in expect:
+        found = roots[expect["library"]] / expect.get("via", expect["file"])
+        assert library.locate(case["operation"]) == str(found)
+        assert case["operation"] in library.operations()
+    elif expect["error"] == "ambiguous":
+        with pytest.raises(AmbiguousOperation) as ambiguous:
+            library.describe(case["operation"])
+        assert all(str(roots[0] / name) in str(ambiguous.value) for name in expect["names"])
+    else:
+        with pytest.raises(UnknownOperation) as unknown:
+            library.describe(case["operation"])
+        assert list(unknown.value.suggestions) == expect.get("suggestions", list(unknown.value.suggestions))
+
+
+def test_a_file_that_becomes_executable_becomes_the_operation(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "later").mkdir()
+    file = put(root, "servers/create")
+    file.chmod(0o644)
+    library = LibraryFiles([root, tmp_path / "later"])
+    with pytest.raises(UnknownOperation, match=r"servers/create is not executable; 'chmod \+x' it"):
+        library.describe("servers/create")
+    other = put(tmp_path / "later", "servers/create.py")
+    assert library.locate("servers/create") == str(other)
+    file.chmod(0o755)
+    assert library.locate("servers/create") == str(file)
 
 
 def test_the_first_library_that_has_it_wins(root: Path, tmp_path: Path) -> None:
@@ -190,3 +242,13 @@ def test_a_sidecar_alone_is_no_operation(root: Path) -> None:
     for name in ("servers/create", "servers/delete"):
         with pytest.raises(UnknownOperation):
             library.describe(name)
+
+
+@pytest.mark.parametrize("name", ["locks", "pool", "undo"])
+def test_what_is_kept_for_later_is_refused_rather_than_ignored(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BrokenSidecar, match=f"'{name}' is kept for a later version"):
+        parse_sidecar("create.toml", f"[{name}]\nx = 1\n".encode())
+
+
+def test_a_partial_retry_table_is_filled_as_a_submissions() -> None:
+    assert parse_sidecar("create.toml", b"[retry]\ndelay_s = 1\n").retry == RetryPolicy(attempts_max=3, delay_s=1.0)

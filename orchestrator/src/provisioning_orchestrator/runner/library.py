@@ -1,5 +1,8 @@
 """Operations as files: `servers/create` is `create.py`, `create.nu` or an executable `create` in `servers/` of a root.
 
+A name has one segment or more (`play`, `clusters/k8s/nodes/add`); only `POST /workflows/{resource}/{action}` wants two.
+The cases are in contract/examples/library.json, which the core's direct mode obeys too.
+
 The first root that has an operation wins, so that a workspace's own library can come before the shipped one. Within one
 root it must be one file. What was read is kept as long as the file's time, size and inode, and its directory's, are the
 same: an edit counts from the next look on, and a look that finds no change costs a few microseconds.
@@ -20,8 +23,11 @@ from provisioning_orchestrator.ports import AmbiguousOperation, Operation, Orche
 from .sidecar import Sidecar, parse_sidecar
 
 SUFFIXES = (".py", ".nu", "")
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_Mark = tuple[int, int, int] | None
+SEGMENTS_MAX = 16
+OPERATIONS_MAX = 10_000
+_SEGMENT = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_NAME = re.compile(rf"{_SEGMENT.pattern}(/{_SEGMENT.pattern}){{0,{SEGMENTS_MAX - 1}}}")
+_Mark = tuple[int, int, int, int] | None
 
 
 class BrokenLibrary(OrchestratorError):
@@ -34,6 +40,14 @@ class OutsideLibrary(UnknownOperation):
     def __init__(self, operation: str, file: str, root: str) -> None:
         super().__init__(operation)
         self.args = (f"operation {operation!r}: {file} leads out of the library {root}, and only what is in it is run",)
+
+
+class NotExecutable(UnknownOperation):
+    """There is a file of that name, but nothing says how to run it."""
+
+    def __init__(self, operation: str, file: str) -> None:
+        super().__init__(operation)
+        self.args = (f"operation {operation!r}: {file} is not executable; 'chmod +x' it, or name it .py or .nu",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +77,20 @@ class LibraryFiles:
         return self._look(operation).file
 
     def operations(self) -> list[str]:
-        found = set()
+        """At most OPERATIONS_MAX."""
+        found: set[str] = set()
         for root in self._roots:
-            for resource in _names(root, directories=True):
-                for name in _names(f"{root}/{resource}", directories=False):
+            for directory, directories, files in os.walk(root):
+                within = directory[len(root) + 1 :] + "/" if directory != root else ""
+                deep = within.count("/") >= SEGMENTS_MAX - 1
+                directories[:] = [] if deep else [name for name in directories if _SEGMENT.fullmatch(name)]
+                for name in files:
                     stem = name.removesuffix(".py").removesuffix(".nu")
-                    if _NAME.fullmatch(stem):
-                        found.add(f"{resource}/{stem}")
-        return sorted(found)
+                    if _SEGMENT.fullmatch(stem) and (stem != name or os.access(f"{directory}/{name}", os.X_OK)):
+                        found.add(within + stem)
+                if len(found) > OPERATIONS_MAX:
+                    break
+        return sorted(found)[:OPERATIONS_MAX]
 
     def _look(self, operation: str) -> _Known:
         known = self._known.get(operation)
@@ -80,22 +100,25 @@ class LibraryFiles:
         return known
 
     def _read(self, operation: str) -> _Known:
-        resource, slash, action = operation.partition("/")
-        if not (slash and _NAME.fullmatch(resource) and _NAME.fullmatch(action)):
+        if not _NAME.fullmatch(operation):
             raise self._unknown(operation)
-        watched = []
+        watched: list[str] = []
+        barred = None  # what would be meant if it could be executed
         for root in self._roots:
-            directory = f"{root}/{resource}"
-            watched.append(directory)
-            candidates = [f"{directory}/{action}{suffix}" for suffix in SUFFIXES]
+            plain = f"{root}/{operation}"
+            watched += [os.path.dirname(plain), plain]  # noqa: PTH120
+            candidates = [f"{plain}{suffix}" for suffix in SUFFIXES]
             files = [file for file in candidates if os.path.isfile(file)]  # noqa: PTH113
+            if plain in files and not os.access(plain, os.X_OK):
+                files.remove(plain)
+                barred = barred or plain
             if len(files) > 1:
                 raise AmbiguousOperation(
                     f"operation {operation!r} is in the library {root} more than once: {' and '.join(files)}; keep one"
                 )
             if files:
-                return self._describe(operation, root, files[0], f"{directory}/{action}.toml", watched)
-        raise self._unknown(operation)
+                return self._describe(operation, root, files[0], f"{plain}.toml", watched)
+        raise NotExecutable(operation, barred) if barred is not None else self._unknown(operation)
 
     def _describe(self, operation: str, root: str, file: str, sidecar: str, watched: list[str]) -> _Known:
         for path in (file, sidecar):
@@ -123,12 +146,4 @@ def _mark(path: str) -> _Mark:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _names(directory: str, directories: bool) -> list[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return [e.name for e in entries if (e.is_dir() and _NAME.fullmatch(e.name) if directories else e.is_file())]
-    except OSError:
-        return []
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, cast, get_args
 
 from provisioning_orchestrator.ports import OrchestratorError
-from provisioning_orchestrator.workflow.spec import ONCE, REPEATABLE, Backoff, RetryPolicy
+from provisioning_orchestrator.workflow.spec import REPEATABLE, Backoff, RetryPolicy
 
 
 class BrokenSidecar(OrchestratorError, ValueError):
@@ -47,7 +47,7 @@ def parse_sidecar(path: str, content: bytes) -> Sidecar:
 
 def _retry(values: dict[str, Any], faults: list[str]) -> RetryPolicy:
     given = _checked(values["retry"], "retry.", _RETRY_KEYS, faults)
-    base = REPEATABLE if values.get("repeatable", False) else ONCE
+    base = REPEATABLE  # who writes the table wants a retry; a submission's partial table is filled the same way
     return RetryPolicy(
         attempts_max=given.get("attempts_max", base.attempts_max),
         backoff=cast(Backoff, given.get("backoff", base.backoff)),
@@ -64,7 +64,9 @@ def _checked(table: dict[str, Any], prefix: str, keys: dict[str, Check], faults:
     """The good entries; what is wrong with the others goes to faults."""
     good = {}
     for key, value in table.items():
-        if key not in keys:
+        if not prefix and key in _RESERVED:
+            faults.append(f"{key!r} is kept for a later version: this one would ignore it, so it refuses it")
+        elif key not in keys:
             close = get_close_matches(key, keys, n=1)
             hint = f"; did you mean {prefix + close[0]!r}?" if close else f"; known are {', '.join(sorted(keys))}"
             faults.append(f"unknown key {prefix + key!r}{hint}")
@@ -80,6 +82,7 @@ def _number(value: Any) -> bool:
 
 
 _BACKOFFS = get_args(Backoff)
+_RESERVED = frozenset({"locks", "pool", "undo"})
 _KEYS: dict[str, Check] = {
     "repeatable": ("true or false", lambda value: isinstance(value, bool)),
     "timeout_s": ("a number of seconds above 0", lambda value: _number(value) and value > 0),
