@@ -78,6 +78,11 @@ export def progress [message: string]: nothing -> nothing {
     }
 }
 
+# `1 server`, `2 servers`.
+export def plural [count: int, noun: string]: nothing -> string {
+    $"($count) ($noun)(if $count == 1 { '' } else { 's' })"
+}
+
 # Say what is wrong in the log, and end at once with this error document: {code, message, retryable, retry_after_s?}.
 export def fail [error: record]: nothing -> nothing {
     print --stderr $"error: ($error.message)"

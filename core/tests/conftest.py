@@ -37,6 +37,14 @@ class LedgerWorkspace:
     def define(self, infra: str, text: str) -> None:
         (self.path / "infra" / f"{infra}.yaml").write_text(text, "utf-8")
 
+    def stop(self, *names: str) -> None:
+        """As after a power cut: these servers are there, and do not run."""
+        ledger = self._ledger()
+        for one in ledger["resources"].values():
+            if one["kind"] == "server" and one["name"] in names:
+                one["state"] = "stopped"
+        self._file("ledger.json").write_text(json.dumps(ledger))
+
     def plant(self, *faults: dict[str, Any]) -> None:
         """What is to go wrong next: see ledger_provider."""
         self._file("faults.json").parent.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ def main []: any -> nothing {
             let task = (task $server.name "servers/create-one" $infra.infra $server)
             if "network" in $server.spec { $task | merge { needs: [$"network.($server.spec.network)"] } } else { $task }
         })
-        progress $"($infra.infra): ($servers | length) servers, ($networks | length) networks"
+        progress $"($infra.infra): (plural ($servers | length) server), (plural ($networks | length) network)"
         { result: { infra: $infra.infra, servers: ($infra.servers | get name) }, tasks: ($networks | append $servers) }
     }
 }

@@ -13,7 +13,7 @@ def main []: any -> nothing {
             let task = (task $"network.($it.item.name)" "networks/delete" $infra $it.item)
             if ($needs | is-empty) { $task } else { $task | merge { needs: $needs } }
         })
-        progress $"($infra): ($servers | length) servers, ($networks | length) networks"
+        progress $"($infra): (plural ($servers | length) server), (plural ($networks | length) network)"
         { result: { infra: $infra, servers: $names }, tasks: ($servers | append $networks) }
     }
 }

@@ -4,7 +4,7 @@ use ../_provisioning.nu *
 def main []: any -> nothing {
     $in | run-operation {|task|
         let servers = (load-provider | list-vms $task.params)
-        progress $"($servers | length) servers"
+        progress (plural ($servers | length) server)
         { result: $servers }
     }
 }

@@ -8,7 +8,8 @@ def main(task: Task) -> Result:
     made = create_resource(
         task.workspace(), "server", task.params, intent=task.intent, key=task.key, announce=task.resource_created
     )
-    task.progress(f"server {made['name']} {'created' if made['created'] else 'is there: nothing to do'}")
+    found = "was stopped: started again" if made.get("restarted") else "is there: nothing to do"
+    task.progress(f"server {made['name']} {'created' if made['created'] else found}")
     return Result(made, resources=[{"kind": "server", "id": made["id"]}] if made["created"] else [])
 
 

@@ -4,6 +4,7 @@ from provisioning_core.infra import load_infra
 from provisioning_core.operation import Result, Task, run
 from provisioning_core.params import infra_name, server_names
 from provisioning_core.plan import create_tasks
+from provisioning_core.render.text import plural
 
 
 def main(task: Task) -> Result:
@@ -12,7 +13,7 @@ def main(task: Task) -> Result:
     infra = load_infra(workspace, task.params["infra"])
     tasks = create_tasks(workspace, infra, task.params.get("servers"))
     servers = [child["params"]["name"] for child in tasks if child["operation"] == "servers/create-one"]
-    task.progress(f"{infra.name}: {len(servers)} servers, {len(tasks) - len(servers)} networks")
+    task.progress(f"{infra.name}: {plural(len(servers), 'server')}, {plural(len(tasks) - len(servers), 'network')}")
     return Result({"infra": infra.name, "servers": servers}, tasks=tasks)
 
 

@@ -3,6 +3,7 @@
 from provisioning_core.operation import Result, Task, run
 from provisioning_core.params import infra_name, server_names
 from provisioning_core.plan import delete_tasks
+from provisioning_core.render.text import plural
 
 
 def main(task: Task) -> Result:
@@ -11,7 +12,7 @@ def main(task: Task) -> Result:
     infra = task.params["infra"]
     tasks = delete_tasks(workspace, infra, task.params.get("servers"), workspace.load_provider())
     servers = [child["params"]["name"] for child in tasks if child["operation"] == "servers/delete-one"]
-    task.progress(f"{infra}: {len(servers)} servers, {len(tasks) - len(servers)} networks")
+    task.progress(f"{infra}: {plural(len(servers), 'server')}, {plural(len(tasks) - len(servers), 'network')}")
     return Result({"infra": infra, "servers": servers}, tasks=tasks)
 
 

@@ -75,7 +75,9 @@ def run_attempt(
                 process_group=0,
             )
         except OSError as error:
-            reason = f"{operation.name} cannot be run: {error.strerror}: {error.filename}"
+            missing = isinstance(error, FileNotFoundError) and os.sep not in str(error.filename)
+            why = f"there is no `{error.filename}` on PATH" if missing else f"{error.strerror}: {error.filename}"
+            reason = f"{operation.name} cannot be run: {why}"
             return Outcome(Failure("not_runnable", reason, retryable=False)), ""
     reports = _Reports(directory / "events", on_report)
     timed_out = False

@@ -17,12 +17,12 @@ from .operation import new_task
 from .provider import Kind, Provider, Resource
 from .workspace import Workspace
 
-Action = Literal["create", "exists", "delete"]
+Action = Literal["create", "start", "exists", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """id: the provider's, None for what is not there yet."""
+    """id: the provider's, None for what is not there yet. start: a server that is there, but does not run."""
 
     action: Action
     kind: Kind
@@ -56,8 +56,15 @@ def plan_create(
     for kind, name in wanted:
         key = workspace.key(infra, kind, name)
         found = there.get(key)
-        changes.append(Change("exists" if found else "create", kind, name, key, found.id if found else None))
+        changes.append(Change(_action(found), kind, name, key, found.id if found else None))
     return Plan(infra, tuple(changes))
+
+
+def _action(found: Resource | None) -> Action:
+    """What a create does about it."""
+    if found is None:
+        return "create"
+    return "exists" if found.kind != "server" or found.state == "started" else "start"
 
 
 def plan_delete(

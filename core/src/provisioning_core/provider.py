@@ -56,8 +56,11 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Created:
+    """restarted: it was there, but stopped, and this call has started it."""
+
     resource: Resource
     created: bool
+    restarted: bool = False
 
 
 class Provider(Protocol):

@@ -31,6 +31,8 @@ def create_resource(
 ) -> dict[str, Any]:
     """Make it, or find the one that is there: `created` says which. params: infra, name, spec, labels.
 
+    `restarted` is only there, and true, where the one that was found was stopped and runs again.
+
     intent: a UUID; a random one where it is empty. key: what the task says; it must be the one of this resource.
     announce: called as soon as the provider has given it an id. Raises UsageError (`bad_params`), ProviderError.
     """
@@ -46,7 +48,7 @@ def create_resource(
             announce(resource)
 
     made = workspace.load_provider().create(wish, announce=announce_own)
-    return describe(made.resource) | {"created": made.created}
+    return describe(made.resource) | {"created": made.created} | ({"restarted": True} if made.restarted else {})
 
 
 def delete_resource(

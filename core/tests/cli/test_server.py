@@ -96,6 +96,8 @@ def test_create_orchestrated_in_a_pipe_never_prompts_and_prints_the_servers(prog
     assert "web-1" in done.stdout
     assert "provisioning server ssh web-1" in done.stderr
     assert program("workflow", "show", "@last", "-o", "name").stdout == f"{ID}\n"
+    document = json.loads(program("server", "create", "wuji", "--orchestrated", "-o", "json").stdout)
+    assert (document["kind"], document["workflow_id"]) == ("ServerList", ID)
 
 
 def test_each_invocation_has_a_key_of_its_own_and_takes_one(program: Any, submitting: Replay) -> None:
@@ -183,6 +185,74 @@ def test_show_and_ssh_find_a_server_and_say_what_is_near(program: Any) -> None:
     done = program("server", "ssh", "web-11")
     assert done.returncode == 3
     assert "did you mean 'web-1'" in done.stderr
+    done = program("server", "ssh", "wuij/web-1")
+    assert (done.returncode, "did you mean 'wuji/web-1'" in done.stderr) == (3, True)
+    assert program("server", "show", "/web-1").returncode == 3
+
+
+def test_a_server_is_shown_in_words(program: Any, workspace: Path) -> None:
+    program("server", "create", "wuji", "web-1")
+    _attributes(workspace, network_refusal=None, shared_with_host=["hostname", "network"])
+    shown = program("server", "show", "web-1").stdout
+    assert "shared_with_host  hostname, network\n" in shown
+    assert not {"None", "[]", "{}"} & set(shown.split())
+
+
+def test_an_infrastructure_that_lost_its_file_is_listed_as_long_as_it_has_servers(
+    program: Any, workspace: Path
+) -> None:
+    program("server", "create", "wuji")
+    (workspace / "infra" / "wuji.yaml").rename(workspace / "infra" / "renamed.yaml")
+    assert program("server", "list", "wuji", "-o", "name").stdout == "web-1\nweb-2\n"
+    assert program("server", "delete", "wuji", "--yes").returncode == 0
+    assert program("server", "list", "wuji").returncode == 3
+
+
+def test_a_server_that_does_not_run_is_a_change_and_is_started(program: Any, workspace: Path) -> None:
+    program("server", "create", "wuji")
+    ledger = workspace / ".ledger" / "ledger.json"
+    document = json.loads(ledger.read_text())
+    next(one for one in document["resources"].values() if one["name"] == "web-2")["state"] = "stopped"
+    ledger.write_text(json.dumps(document))
+    done = program("server", "create", "wuji", "--check", "--exit-code")
+    assert done.returncode == 10
+    assert ["~", "start", "server", "web-2"] in [line.split() for line in done.stdout.splitlines()]
+    assert "1 to start, 2 there already." in done.stderr
+    done = program("server", "create", "wuji")
+    assert "server web-2 was stopped: started again" in done.stderr
+    assert program("server", "create", "wuji", "--check", "--exit-code").returncode == 0
+
+
+def test_what_separates_the_servers_less_than_wanted_is_said(program: Any, workspace: Path) -> None:
+    program("server", "create", "wuji")
+    _attributes(workspace, shared_with_host=["hostname", "processes"])
+    words = "note: web-1, web-2: plain processes here, less isolated: they share hostname, processes with this machine"
+    assert words in program("server", "create", "wuji").stderr
+    assert words not in program("server", "create", "wuji", "-q").stderr
+    assert words not in program("server", "list", "wuji").stderr
+
+
+def test_what_is_suggested_can_be_typed_here(program: Any) -> None:
+    called = {"PROVISIONING_PROGRAM": "my clone/bin/provisioning"}
+    assert (
+        "  enter   'my clone/bin/provisioning' server ssh web-1\n"
+        in program("server", "create", "wuji", **called).stderr
+    )
+    assert "hint:  'my clone/bin/provisioning' workflow list" in program("workflow", "show", "@last", **called).stderr
+    assert (
+        "hint:  bin/provisioning server list"
+        in program("server", "show", "x", PROVISIONING_PROGRAM="bin/provisioning").stderr
+    )
+    assert "hint:  provisioning server list" in program("server", "show", "x").stderr
+
+
+def _attributes(workspace: Path, **attributes: Any) -> None:
+    """Let the provider say more of every server."""
+    ledger = workspace / ".ledger" / "ledger.json"
+    document = json.loads(ledger.read_text())
+    for one in document["resources"].values():
+        one["attributes"] |= attributes
+    ledger.write_text(json.dumps(document))
 
 
 def test_infra_list_show_and_validate(program: Any, workspace: Path) -> None:

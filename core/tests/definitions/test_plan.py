@@ -37,6 +37,16 @@ def test_a_create_plans_what_is_missing_networks_first(workspace: Any) -> None:
     assert plan_create(loaded, "wuji").nothing_to_do
 
 
+def test_a_server_that_does_not_run_is_something_to_do(workspace: Any) -> None:
+    create(workspace)
+    workspace.stop("web-2")
+    plan = plan_create(load_workspace(workspace.path), "wuji", ["web-1", "web-2"])
+    assert shape(plan)[1:] == [("exists", "server", "web-1"), ("start", "server", "web-2")]
+    assert not plan.nothing_to_do
+    create(workspace)
+    assert plan_create(load_workspace(workspace.path), "wuji").nothing_to_do
+
+
 def test_a_delete_plans_what_exists_only(workspace: Any) -> None:
     loaded = load_workspace(workspace.path)
     assert plan_delete(loaded, "wuji").changes == ()

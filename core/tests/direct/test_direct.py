@@ -168,6 +168,14 @@ def test_what_cannot_be_run_fails_and_says_why(stage: Stage) -> None:
     assert "No such file" in task.outcome.failure.message
 
 
+def test_a_missing_nushell_is_named_as_what_it_is(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.add("odd.nu", "def main [] {}\n")
+    monkeypatch.setenv("PATH", str(stage.path))
+    (task,) = stage.run({"id": "a", "operation": "odd"}).tasks
+    assert task.outcome.failure is not None
+    assert task.outcome.failure.message == "odd cannot be run: there is no `nu` on PATH"
+
+
 def test_an_interrupt_ends_the_running_operation(stage: Stage) -> None:
     stage.add("sleepy", '#!/bin/sh\necho $$ > "$PROVISIONING_WORKSPACE/pid.new"\n'
         'mv "$PROVISIONING_WORKSPACE/pid.new" "$PROVISIONING_WORKSPACE/pid"\nexec sleep 600\n')  # fmt: skip

@@ -187,6 +187,24 @@ def test_delete_one_deletes_once_and_says_so(operations: Any, workspace: Any) ->
     assert workspace.servers() == []
 
 
+def test_a_server_that_was_stopped_is_said_to_be_started_again(operations: Any, workspace: Any) -> None:
+    first = operations.run("servers/create-one", WEB_1)
+    workspace.stop("web-1")
+    again = operations.run("servers/create-one", WEB_1)
+    assert (again.result["created"], again.result["restarted"], again.result["id"]) == (False, True, first.result["id"])
+    assert again.events == [{"type": "progress", "message": "server web-1 was stopped: started again"}]
+    assert "restarted" not in operations.run("servers/create-one", WEB_1).result
+
+
+def test_counts_are_words_that_a_person_would_say(operations: Any) -> None:
+    assert "wuji: 4 servers, 1 network\n" in operations.run("servers/create", {"infra": "wuji"}).log
+    some = {"infra": "wuji", "servers": ["lonely"]}
+    assert "wuji: 1 server, 0 networks\n" in operations.run("servers/create", some).log
+    assert "wuji: 1 server, 0 networks\n" in operations.run("servers/delete", some).log
+    operations.run("servers/create-one", WEB_1)
+    assert "1 server\n" in operations.run("servers/list", {}).log
+
+
 @pytest.mark.parametrize("point", ["begin", "end"])
 def test_a_delete_that_was_killed_is_finished_by_the_next(operations: Any, workspace: Any, point: str) -> None:
     operations.run("servers/create-one", WEB_1)

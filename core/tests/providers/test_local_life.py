@@ -88,9 +88,10 @@ def test_after_kill_9_of_the_room_the_same_machine_comes_back(provider: LocalPro
     eventually(lambda: not processes.alive(machine))
     assert state(provider, first) == "stopped"
     again = provider.create(wish)
-    assert (again.created, again.resource.id) == (False, first.id)
+    assert (again.created, again.restarted, again.resource.id) == (False, True, first.id)
     assert again.resource.state == "started"
     assert says(again.resource, "cat /var/lib/kept") == "kept"
+    assert provider.create(wish).restarted is False
 
 
 def test_a_machine_that_died_is_said_to_be_stopped_and_is_started_again(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import ConflictError, UsageError
 from ..render.documents import line
-from ..render.text import clean, plural
+from ..render.text import as_called, clean, plural
 from . import exits
 from .exits import Exit
-from .inventory import item_of, open_workspace, print_servers, provider_of
+from .inventory import item_of, open_workspace, print_servers, provider_of, tell_limits
 from .session import Session
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..workspace import Workspace
 
 KEY_LENGTH_MAX = 255
-_SIGNS = {"create": ("+", "good"), "delete": ("-", "bad"), "exists": ("=", "dim")}
+_SIGNS = {"create": ("+", "good"), "start": ("~", "busy"), "delete": ("-", "bad"), "exists": ("=", "dim")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def change(session: Session, wish: Change) -> None:
     if wish.check:
         _print_plan(session, plan)
         raise Exit(exits.CHANGES if wish.exit_code and not plan.nothing_to_do else exits.SUCCEEDED)
-    if plan.nothing_to_do and wish.wait and _nothing_to_do(session, wish, plan, provider):
+    if plan.nothing_to_do and wish.wait:
+        _nothing_to_do(session, wish, plan, provider)
         return
     _tell_plan(session, plan)
     _ask(session, wish, plan)
@@ -127,7 +128,7 @@ def _plan_lines(session: Session, plan: Plan) -> list[str]:
 
 def _summary(plan: Plan) -> str:
     counts = {action: sum(each.action == action for each in plan.changes) for action in _SIGNS}
-    words = {"create": "to create", "delete": "to delete", "exists": "there already"}
+    words = {"create": "to create", "start": "to start", "delete": "to delete", "exists": "there already"}
     return ", ".join(f"{count} {words[action]}" for action, count in counts.items() if count) or "nothing"
 
 
@@ -155,18 +156,16 @@ def _print_plan(session: Session, plan: Plan) -> None:
         session.say(f"{_summary(plan)}.")
 
 
-def _nothing_to_do(session: Session, wish: Change, plan: Plan, provider: Provider) -> bool:
-    """Say so and show what is there. False where something that is there is not as it should be."""
+def _nothing_to_do(session: Session, wish: Change, plan: Plan, provider: Provider) -> None:
+    """Say so and show what is there."""
     if wish.verb == "delete":
         session.say(f"Nothing to do: nothing of {wish.infra} exists.")
         print_servers(session, [], "")
-        return True
-    servers = _servers(wish, provider)
-    if any(server.state != "started" for server in servers):
-        return False
-    session.say(f"Nothing to do: {plural(len(servers), 'server')} of {wish.infra} there already.")
+        return
+    count = sum(each.kind == "server" for each in plan.changes)
+    there = f"{plural(count, 'server')} of {wish.infra} there already" if count else f"{wish.infra} defines no servers"
+    session.say(f"Nothing to do: {there}.")
     _tell_servers(session, wish, plan, provider, None)
-    return True
 
 
 def _ask(session: Session, wish: Change, plan: Plan) -> None:
@@ -236,7 +235,7 @@ def _submit(session: Session, wish: Change) -> str:
         return session.orchestrator.submit("servers", wish.verb, request["infra"], request["params"], key)
     except KeyboardInterrupt:
         session.err.say("Interrupted before the orchestrator had answered: it may have taken the workflow or not.")
-        session.err.say(f"The same wish again, never twice:  {wish.command} --idempotency-key {key}")
+        session.err.say(f"The same wish again, never twice:  {as_called(wish.command)} --idempotency-key {key}")
         raise Exit(exits.INTERRUPTED) from None
 
 
@@ -281,9 +280,10 @@ def _tell_servers(session: Session, wish: Change, plan: Plan, provider: Provider
         items = [item_of(server) for server in servers]
         session.print(line({"type": "summary", "workflow_id": workflow, "status": "succeeded", "servers": items}))
     else:
-        print_servers(
-            session, servers, f"no servers of {wish.infra} are left" if wish.verb == "delete" else "no servers"
-        )
+        empty = f"no servers of {wish.infra} are left" if wish.verb == "delete" else "no servers"
+        print_servers(session, servers, empty, {"workflow_id": workflow} if workflow is not None else None)
+    if wish.verb == "create":
+        tell_limits(session, servers)
     if wish.verb == "create" and servers and session.for_people:
         again = " --orchestrated" if wish.orchestrated else ""
         commands = [

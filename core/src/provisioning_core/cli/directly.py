@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..render.documents import VERSION_LINE, line
 from ..render.lines import plain_line
 from ..render.picture import FAILED, Picture
-from ..render.text import clean, clean_lines
+from ..render.text import as_called, clean, clean_lines
 from . import exits
 from .exits import Exit, Terminated
 from .libraries import library_roots
@@ -42,7 +42,7 @@ def run_directly(session: Session, wish: Change, workspace: Workspace) -> None:
         )
     except (KeyboardInterrupt, Terminated) as error:
         session.say("\nEnded half-way. What exists is kept, and found again by the same command:")
-        session.say(f"  {wish.command}")
+        session.say(f"  {as_called(wish.command)}")
         raise Exit(exits.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exits.TERMINATED) from None
     if outcome.status != "succeeded":
         show.tell_failures()

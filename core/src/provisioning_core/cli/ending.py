@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import ProvisioningError
 from ..render.picture import FAILED, UNKNOWN, Picture, TaskLine
 from ..render.terminal import Terminal
-from ..render.text import clean, clean_lines, fit, plural
+from ..render.text import as_called, clean, clean_lines, fit, plural
 from ..render.tree import Row, headline, tree
 from .session import Session
 
@@ -64,7 +64,8 @@ def _tell_failures(session: Session, picture: Picture) -> None:
         _tell_failure(session, picture, line)
     if len(failed) > FAILURES_SHOWN:
         left = len(failed) - FAILURES_SHOWN
-        session.err.say(f"… and {plural(left, 'more failed task')}: provisioning workflow show {picture.workflow}")
+        command = as_called(f"provisioning workflow show {picture.workflow}")
+        session.err.say(f"… and {plural(left, 'more failed task')}: {command}")
 
 
 def _tell_failure(session: Session, picture: Picture, line: TaskLine) -> None:
@@ -77,7 +78,7 @@ def _tell_failure(session: Session, picture: Picture, line: TaskLine) -> None:
     for text in clean_lines(line.message).splitlines():
         terminal.say(f"  {text}")
     tail, total = log_tail(session, picture.workflow, line.id, LOG_LINES)
-    command = f"provisioning workflow logs {picture.workflow} {line.id}"
+    command = as_called(f"provisioning workflow logs {picture.workflow} {line.id}")
     if tail:
         title = f"log, last {len(tail)} of {plural(total, 'line')}"
         terminal.say(f"  {terminal.paint(title, 'dim')}   {command}")
@@ -94,9 +95,10 @@ def _tell_unknown(session: Session, picture: Picture) -> None:
     for id_ in ids[:NAMES_SHOWN]:
         line = picture.tasks.get(id_)
         session.say(f"Unknown: {clean(line.label if line else id_)}: nobody saw its end; look, then say what is so:")
-        session.say(f"  provisioning workflow resolve {picture.workflow} {id_} --as succeeded|failed|retry")
+        session.say(as_called(f"  provisioning workflow resolve {picture.workflow} {id_} --as succeeded|failed|retry"))
     if len(ids) > NAMES_SHOWN:
-        session.say(f"… and {len(ids) - NAMES_SHOWN} more: provisioning workflow show {picture.workflow}")
+        command = as_called(f"provisioning workflow show {picture.workflow}")
+        session.say(f"… and {len(ids) - NAMES_SHOWN} more: {command}")
 
 
 def _kept(picture: Picture) -> list[str]:

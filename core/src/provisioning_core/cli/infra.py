@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import ProvisioningError
-from ..render.text import plural
+from ..render.text import as_called, plural
 from . import exits
 from .exits import Exit
 from .inventory import complete_infra, open_workspace
@@ -61,7 +61,7 @@ def list_(session: Session) -> None:
         items.append(item)
 
     def row(item: Mapping[str, Any]) -> tuple[str, ...]:
-        state = "" if item["valid"] else f"not valid: provisioning infra validate {item['name']}"
+        state = "" if item["valid"] else f"not valid: {as_called('provisioning infra validate')} {item['name']}"
         counts = (str(item.get("servers", "")), str(item.get("networks", "")))
         return (item["name"], *counts, state, item["file"] if session.wide else "")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError, UsageError
 from ..provider import Provider, Resource
+from ..render.text import clean
 from .session import Session, nearest
 
 if TYPE_CHECKING:
@@ -47,21 +48,39 @@ def row_of(item: Mapping[str, Any], *, wide: bool) -> tuple[str, ...]:
     return (*plain, str(item.get("id") or ""), f"{ssh.get('user')}@{ssh.get('host')}:{ssh.get('port')}" if ssh else "")
 
 
-def print_servers(session: Session, resources: Sequence[Resource], empty: str) -> None:
+def print_servers(
+    session: Session, resources: Sequence[Resource], empty: str, about: Mapping[str, Any] | None = None
+) -> None:
+    """about: as in Session.print_list."""
     head = HEAD_WIDE if session.wide else HEAD
     items = [item_of(resource) for resource in resources]
-    session.print_list(
-        "ServerList", items, head, lambda item: row_of(item, wide=session.wide), name_field="name", empty=empty
-    )
+
+    def row(item: Mapping[str, Any]) -> tuple[str, ...]:
+        return row_of(item, wide=session.wide)
+
+    session.print_list("ServerList", items, head, row, name_field="name", empty=empty, about=about)
+
+
+def tell_limits(session: Session, servers: Sequence[Resource]) -> None:
+    """Where this machine could not give the servers all that separates them: what they share, or cannot reach."""
+    told: dict[str, list[str]] = {}
+    for server in servers:
+        shared, refusal = server.attributes.get("shared_with_host"), server.attributes.get("network_refusal")
+        if shared:
+            what = f"plain processes here, less isolated: they share {', '.join(map(str, shared))} with this machine"
+            told.setdefault(what, []).append(server.name)
+        if refusal:
+            told.setdefault(f"no other server can be reached: {refusal}", []).append(server.name)
+    for what, names in told.items():
+        session.say(f"{session.err.paint('note:', 'warn')} {clean(', '.join(names))}: {clean(what)}")
 
 
 def find_server(session: Session, name: str) -> Resource:
     """`web-1`, or `wuji/web-1` where several infrastructures have one. Raises NotFoundError, UsageError."""
-    infra, _, server = name.rpartition("/")
+    infra, slash, server = name.rpartition("/")
     workspace = open_workspace(session)
-    provider = provider_of(workspace)
-    known = provider.list("server", infra=infra or None)
-    found = [resource for resource in known if resource.name == server]
+    known = provider_of(workspace).list("server")
+    found = [resource for resource in known if resource.name == server and (not slash or resource.infra == infra)]
     if len(found) == 1:
         return found[0]
     if found:

@@ -13,7 +13,7 @@ import click
 from .. import __version__
 from ..errors import ProvisioningError
 from ..render.terminal import standard_error
-from ..render.text import clean_lines
+from ..render.text import as_called, clean_lines
 from . import exits
 from .exits import Exit, Terminated
 from .lazy import LazyGroup
@@ -65,7 +65,7 @@ def _tell_daemon(session: Session) -> None:
         health = session.orchestrator.health(timeout_s=LOOK_S)
         session.say(f"\nOrchestrator: {health['status']} at {session.settings.url().value} (pid {health['pid']})")
     except ProvisioningError as error:
-        session.say(f"\nOrchestrator: {error.message}; {error.hint}")
+        session.say(f"\nOrchestrator: {error.message}; {as_called(error.hint or '')}")
 
 
 def run(arguments: list[str]) -> int:
@@ -145,7 +145,7 @@ def _error(message: str, hint: str | None) -> None:
     terminal = standard_error("never" if "--no-color" in sys.argv else "auto")
     _say(f"{terminal.paint('error:', 'bad')} {clean_lines(message)}")
     if hint:
-        _say(f"{terminal.paint('hint:', 'busy')}  {clean_lines(hint)}")
+        _say(f"{terminal.paint('hint:', 'busy')}  {clean_lines(as_called(hint))}")
 
 
 def _say(text: str) -> None:

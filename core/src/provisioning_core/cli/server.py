@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -116,10 +116,10 @@ def list_(session: Session, infra: str | None) -> None:
     from .inventory import open_workspace, print_servers, provider_of
 
     workspace = open_workspace(session)
-    if infra is not None:
+    servers = provider_of(workspace).list("server", infra=infra)
+    if infra is not None and not servers:
         workspace.infra_file(infra)  # a name that nobody defined is a mistake, not an empty list
-    empty = f"no servers in {infra}" if infra else "no servers"
-    print_servers(session, provider_of(workspace).list("server", infra=infra), empty)
+    print_servers(session, servers, f"no servers in {infra}" if infra else "no servers")
 
 
 @click.command(
@@ -141,8 +141,14 @@ def show(session: Session, name: str) -> None:
         return
     size = max(len(field) for field in item)
     for field, value in item.items():
-        text = ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        session.print(clean(f"{field.ljust(size)}  {text}"))
+        if value not in (None, [], {}):
+            session.print(clean(f"{field.ljust(size)}  {_words(value)}"))
+
+
+def _words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={part}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @click.command(

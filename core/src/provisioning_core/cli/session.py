@@ -12,6 +12,7 @@ import click
 
 from ..render.documents import collection, render, single
 from ..render.terminal import Terminal, standard_error, standard_output
+from ..render.text import as_called
 from ..settings import COLORS, OUTPUTS, PROGRESSES, Settings
 from .exits import BROKEN_PIPE, Exit
 
@@ -80,7 +81,7 @@ class Session:
         """Lines of a word and the command to type."""
         size = max(len(word) for word, _ in commands)
         for word, command in commands:
-            self.say(f"  {self.err.paint(word.ljust(size), 'dim')}  {command}")
+            self.say(f"  {self.err.paint(word.ljust(size), 'dim')}  {as_called(command)}")
 
     def print(self, text: str) -> None:
         if text:
@@ -95,10 +96,14 @@ class Session:
         *,
         name_field: str,
         empty: str,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
-        """A collection in the form that was asked for. empty: what a person is told where there is none."""
+        """A collection in the form that was asked for. empty: what a person is told where there is none.
+
+        about: what one JSON or YAML document says besides its items.
+        """
         if not self.for_people:
-            self.print(render(collection(kind, items), self.form, name_field))
+            self.print(render(collection(kind, items, about), self.form, name_field))
         elif items:
             from ..render.table import table
 

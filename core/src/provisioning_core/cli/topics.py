@@ -32,6 +32,7 @@ What the program reads from its environment; a flag wins over each:
   PROVISIONING_WORKSPACE   the workspace (the nearest directory upwards with a provisioning.yaml)
   PROVISIONING_LIBRARY     the operations of direct mode and of `orchestrator start` (the shipped ones)
   PROVISIONING_ORCHESTRATOR  the program that `orchestrator start` starts
+  PROVISIONING_PROGRAM       what the commands that are suggested begin with (provisioning)
   PROVISIONING_OUTPUT, PROVISIONING_PROGRESS, PROVISIONING_COLOR    as the flags
   NO_COLOR, FORCE_COLOR, TERM=dumb, PROVISIONING_ASCII=1            how things look
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UnreachableError, UsageError
-from ..render.text import clean, clean_lines
+from ..render.text import as_called, clean, clean_lines
 from .exits import Exit
 from .lazy import ExamplesCommand, LazyGroup
 from .naming import complete_workflow, find, find_task
@@ -144,7 +144,7 @@ def _show_to_people(session: Session, id_: str) -> None:
     head = ("TASK", "STATUS", "ATTEMPTS", "TOOK", "WHAT")
     session.print(table(head, [task_row(task, picture) for task in tasks], session.out))
     if len(tasks) >= TASKS_SHOWN:
-        session.note(f"the first {TASKS_SHOWN}; all of them: provisioning workflow show {id_} -o json")
+        session.note(f"the first {TASKS_SHOWN}; all of them: {as_called(f'provisioning workflow show {id_} -o json')}")
     if (picture.ended and picture.status != "succeeded") or picture.unknown:
         tell_end(session, picture, drawn=True)
 

@@ -15,8 +15,9 @@ VERSION_LINE = {"type": "version", "ui": UI_VERSION}
 _ACTED_ON = "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
-def collection(kind: str, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"apiVersion": API_VERSION, "kind": kind, "items": list(items)}
+def collection(kind: str, items: Sequence[Mapping[str, Any]], about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """about: fields of the collection itself."""
+    return {"apiVersion": API_VERSION, "kind": kind, **(about or {}), "items": list(items)}
 
 
 def single(kind: str, item: Mapping[str, Any]) -> dict[str, Any]:

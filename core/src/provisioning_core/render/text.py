@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 
@@ -14,6 +15,8 @@ _SEQUENCES = (
 # C0 and C1 controls, DEL, line and paragraph separators, the bidirectional overrides, lone surrogates.
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _CONTROLS_IN_LINES = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+
+_COMMANDS = r"(?<![\w./-])provisioning (?=server\b|infra\b|workflow\b|orchestrator\b|help\b|completion\b|--help)"
 
 
 def clean(text: str) -> str:
@@ -64,6 +67,19 @@ def fit(text: str, columns: int, ellipsis: str = "…") -> str:
 
 def pad(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
+
+
+def as_called(text: str) -> str:
+    """Commands of this program, as a person has to type them here: PROVISIONING_PROGRAM says what it is called.
+
+    A clone's bin/provisioning is on nobody's PATH; a suggestion that cannot be pasted would be none.
+    """
+    called = os.environ.get("PROVISIONING_PROGRAM")
+    if not called or not called.isprintable():
+        return text
+    import shlex  # here: few have the variable, and every command pays for an import
+
+    return re.sub(_COMMANDS, lambda _: f"{shlex.quote(called)} ", text)
 
 
 def plural(count: int, noun: str) -> str:

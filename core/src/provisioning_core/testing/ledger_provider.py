@@ -46,7 +46,7 @@ class LedgerProvider:
         self._fault("create", "begin", wish.name)
         with self._ledger() as resources:
             resource = _find(resources, wish.kind, wish.intent, wish.key)
-            created = resource is None
+            created, stopped = resource is None, resource is not None and resource.state == "stopped"
             if resource is None:
                 resource = _make(wish)
                 resources[resource.id] = asdict(resource)
@@ -59,7 +59,7 @@ class LedgerProvider:
                 resource = replace(resource, state="started")
                 resources[resource.id] = asdict(resource)
         self._fault("create", "end", wish.name)
-        return Created(resource, created)
+        return Created(resource, created, restarted=stopped)
 
     def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Resource | None:
         with self._ledger() as resources:

@@ -61,7 +61,7 @@ class LocalProvider:
             sys.stderr.write(f"warning: server {record.name!r} is a plain process: it shares {shared} with this host\n")
         if record.network_refusal:
             sys.stderr.write(f"warning: server {record.name!r} reaches no other server: {record.network_refusal}\n")
-        return Created(self._resource(record), created=answer["created"])
+        return Created(self._resource(record), created=answer["created"], restarted=answer.get("restarted", False))
 
     def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Resource | None:
         for record in self._registry.all(kind):

@@ -7,8 +7,8 @@ is a machine that nobody looks after; the registry then says `stopped`, and the 
 machine again, with its disk, its id and its address.
 
 It does one thing after the other, so two creates of one key are one create and a finding. A client sends one line,
-`{"create": wish, "isolation": …}`, and hears `{"announce": record}`, then `{"done": record, "created": bool}` or
-`{"error": {…}}`.
+`{"create": wish, "isolation": …}`, and hears `{"announce": record}`, then `{"done": record, "created": bool,
+"restarted": bool}` or `{"error": {…}}`.
 `opening` is how it comes to be.
 """
 
@@ -122,10 +122,10 @@ class Room:
             if found is None:
                 raise ProviderError(f"server {record.name!r} ({record.id}) was deleted while it was being created")
             record = found
-            created = not record.ready
-            if not processes.alive(record.process):
+            created, runs = not record.ready, processes.alive(record.process)
+            if not runs:
                 record = self._start(record)
-        yield {"done": asdict(record), "created": created}
+        yield {"done": asdict(record), "created": created, "restarted": not created and not runs}
 
     def _settled(self, record: Record, isolation: Isolation | None) -> Record:
         """Decide how far the new machine is separated from the host, and where SSH reaches it."""
