@@ -101,6 +101,11 @@ def test_the_nushell_library_is_chosen_by_a_flag(commands: Commands) -> None:
     assert (library / "servers" / "create.nu").is_file()
 
 
+def test_the_nushell_library_without_nushell_is_warned_of(commands: Commands) -> None:
+    started = commands("orchestrator", "start", "--nu-library", PATH=str(BIN))
+    assert "there is no `nu` on PATH" in started.stderr
+
+
 def test_a_taken_port_is_named_with_its_owner_and_a_free_one(commands: Commands) -> None:
     listen = f"import socket, time; s = socket.create_server(('127.0.0.1', {commands.port})); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", listen])
@@ -148,8 +153,23 @@ def test_without_a_token_every_call_is_exit_4_and_without_auth_none_is_needed(co
     assert done.returncode == 4
     assert str(commands.directory / "none") in done.stderr
     commands("orchestrator", "stop")
-    assert commands("orchestrator", "start", "--no-auth").returncode == 0
+    started = commands("orchestrator", "start", "--no-auth")
+    assert (started.returncode, "every user and program of this machine" in started.stderr) == (0, True)
     assert commands("workflow", "list", PROVISIONING_TOKEN_FILE=str(commands.directory / "none")).returncode == 0
+
+
+def test_somebody_elses_orchestrator_is_neither_taken_for_ours_nor_stopped(commands: Commands) -> None:
+    assert commands("orchestrator", "start").returncode == 0
+    pid = commands.status()["pid"]
+    mine = {"PROVISIONING_DATA_DIR": str(commands.directory / "mine")}
+    started = commands("orchestrator", "start", **mine)
+    assert started.returncode == 5
+    assert f"another orchestrator (pid {pid}, data {commands.directory / 'data'})" in started.stderr
+    assert "hint:  provisioning orchestrator start --port " in started.stderr
+    stopped = commands("orchestrator", "stop", **mine)
+    assert (stopped.returncode, "nothing was stopped" in stopped.stderr) == (4, True)
+    assert alive(pid)
+    assert commands("orchestrator", "status").returncode == 0
 
 
 def test_a_killed_daemon_is_started_again_by_the_same_command(commands: Commands) -> None:

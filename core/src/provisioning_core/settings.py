@@ -67,10 +67,9 @@ class Settings:
         return self._given("data_dir") or Setting(str(self.state_dir() / "orchestrator"), "default")
 
     def token_file(self) -> Setting:
-        given = self._given("token_file")
-        if given is not None:
-            return given
-        data_dir = self.data_dir()
+        given, data_dir = self._given("token_file"), self.data_dir()
+        if given is not None and (given.origin.startswith("--") or data_dir.origin != "--data-dir"):
+            return given  # a daemon that the command line names by its directory has its own
         return Setting(str(Path(data_dir.value) / "token"), data_dir.origin)
 
     def workspace(self) -> Setting:

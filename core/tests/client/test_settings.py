@@ -31,6 +31,7 @@ def test_the_token_is_where_the_daemon_keeps_it(tmp_path: Path) -> None:
     assert Settings({}, environ, tmp_path).token_file() == Setting("/data/token", "PROVISIONING_DATA_DIR")
     environ["PROVISIONING_TOKEN_FILE"] = "/other"
     assert Settings({}, environ, tmp_path).token_file() == Setting("/other", "PROVISIONING_TOKEN_FILE")
+    assert Settings({"data_dir": "/named"}, environ, tmp_path).token_file() == Setting("/named/token", "--data-dir")
     environ["XDG_STATE_HOME"] = "relative"
     assert str(Settings({}, environ, tmp_path).state_dir()) == "/home/x/.local/state/provisioning"
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .lazy import ExamplesCommand, LazyGroup
-from .port import uptime_s
+from .port import option_of, uptime_s
 from .session import Session, with_session
 
 COMMANDS = {
@@ -149,8 +149,20 @@ def describe(session: Session, health: dict[str, Any] | None = None) -> dict[str
         "pid": health.get("pid"),
         "version": health.get("version"),
         "uptime_s": uptime_s(health["pid"]),
-        "data_dir": session.settings.data_dir().value,
+        "data_dir": option_of(health["pid"], "--data-dir") or session.settings.data_dir().value,
     }
+
+
+def check_ours(session: Session) -> None:
+    """Raises AuthError where the orchestrator that answers does not take our token: it is somebody else's."""
+    from ..errors import AuthError, ProvisioningError
+
+    try:
+        session.orchestrator.connection.call("GET", "/workflows", query={"limit": 1})
+    except AuthError:
+        raise
+    except ProvisioningError:
+        pass  # it starts, or stops: it will say so itself
 
 
 def counts_of(session: Session) -> dict[str, int | str]:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import ConflictError, NotFoundError, ProvisioningError, UnreachableError, UsageError
+from ..errors import AuthError, ConflictError, NotFoundError, ProvisioningError, UnreachableError, UsageError
+from ..render.text import as_called
 from . import exits
-from .daemon import describe, log_file
+from .daemon import check_ours, describe, log_file
 from .exits import Exit
-from .port import owner_of
+from .port import option_of, owner_of
 from .session import Session
 
 PROGRAM = "provisioning-orchestrator"
@@ -47,6 +48,7 @@ def start_daemon(session: Session, wishes: Wishes) -> None:
         session.settings = session.settings.with_flags({"url": f"http://127.0.0.1:{port}"})
     health = _answers(session)
     if health is not None:
+        _check_ours(session, health, port)
         _tell(session, health, "runs already")
         return
     owner = owner_of(port)
@@ -58,7 +60,31 @@ def start_daemon(session: Session, wishes: Wishes) -> None:
         )
     process = _spawn(session, wishes, port)
     health = _wait(session, process, port)
+    _warn(session, wishes)
     _tell(session, health, "runs")
+
+
+def _check_ours(session: Session, health: dict[str, Any], port: int) -> None:
+    try:
+        check_ours(session)
+    except AuthError as error:
+        data_dir = option_of(health["pid"], "--data-dir")
+        raise ConflictError(
+            f"port {port} is taken by another orchestrator (pid {health['pid']}"
+            + (f", data {data_dir}" if data_dir else "")
+            + "), which does not take our token",
+            code="port_taken",
+            hint=f"provisioning orchestrator start --port {_other_port(port)}",
+        ) from error
+
+
+def _warn(session: Session, wishes: Wishes) -> None:
+    """What it serves all the same, but somebody may regret."""
+    warning = session.err.paint("warning:", "warn")
+    if wishes.no_auth:
+        session.err.say(f"{warning} no token is asked for: every user and program of this machine can run operations")
+    if wishes.nu_library and not wishes.nu and shutil.which("nu") is None:
+        session.err.say(f"{warning} there is no `nu` on PATH: operations in Nushell will fail; --nu PATH names one")
 
 
 def _answers(session: Session) -> dict[str, Any] | None:
@@ -207,5 +233,5 @@ def _tell(session: Session, health: dict[str, Any], how: str) -> None:
     if session.settings.url().origin == "--url" and how == "runs":
         session.say(f"  for the other commands: export PROVISIONING_URL={document['url']}")
     if how == "runs":
-        session.say("  next   provisioning server create INFRA --orchestrated")
+        session.say(as_called("  next   provisioning server create INFRA --orchestrated"))
     raise Exit(exits.SUCCEEDED)

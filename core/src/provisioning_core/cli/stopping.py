@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from ..errors import AuthError, UnreachableError
+from ..render.text import as_called
 from . import exits
-from .daemon import counts_of, describe
+from .daemon import check_ours, counts_of, describe
 from .exits import Exit
 from .port import alive
 from .session import Session
@@ -24,6 +25,7 @@ def stop_daemon(session: Session, timeout_s: float) -> None:
     if pid is None:
         session.say(f"no orchestrator answers at {session.settings.url().value}; nothing to stop")
         return
+    _check_ours(session, pid)
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -39,7 +41,20 @@ def stop_daemon(session: Session, timeout_s: float) -> None:
     session.say(f"orchestrator stopped (pid {pid})")
     if running:
         words = "1 running task lives on" if running == 1 else f"{running} running tasks live on"
-        session.say(f"  {words}; the next `provisioning orchestrator start` finds them again")
+        session.say(as_called(f"  {words}; the next `provisioning orchestrator start` finds them again"))
+
+
+def _check_ours(session: Session, pid: int) -> None:
+    """Whoever has not its token has not started it: on a port that many use by default, that is a mistake."""
+    try:
+        check_ours(session)
+    except AuthError as error:
+        raise AuthError(
+            f"the orchestrator at {session.settings.url().value} (pid {pid}) is not the one of "
+            f"{session.settings.data_dir().value}: it does not take that one's token; nothing was stopped",
+            code="not_yours",
+            hint="--url, --data-dir or PROVISIONING_TOKEN_FILE name the one that is meant",
+        ) from error
 
 
 def _find(session: Session) -> tuple[int | None, int | str]:
