@@ -77,11 +77,24 @@ def test_from_a_clone_to_servers_and_back_to_nothing(clone: Clone) -> None:
     said = clone.done("demo")
     assert "Nothing was to be done" in said and "Setting up" not in said
 
+    port = free_port()
+    said = clone.done("demo", "--port", str(port))
+    assert f"http://127.0.0.1:{port}" in said and "Nothing was to be done" in said
+    assert "  enter   bin/provisioning server ssh web-1\n" in said
+
     said = clone.done("demo", "--destroy")
     assert "Nothing is left" in said
     assert not (clone.root / ".state" / "demo").exists()
     assert list(clone.home.iterdir()) == []
     assert processes_of(clone) == []
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x"])
+def test_a_port_that_is_none_is_refused_before_anything_is_set_up(clone: Clone, port: str) -> None:
+    refused = clone.run("demo", "--port", port)
+    assert refused.returncode == 2
+    assert f"'{port}' is no port; accepted: 1 to 65535" in refused.stdout
+    assert not (clone.root / ".state").exists()
 
 
 def test_a_kill_of_the_daemon_in_the_middle_makes_no_server_twice(clone: Clone) -> None:

@@ -31,6 +31,7 @@ PORT_FILE = DEMO / "port"
 LIBRARY_FILE = DEMO / "library"
 INFRA = "wuji"
 PORT_DEFAULT = 9090
+PORT_MAX = 65535
 PORTS_TRIED_MAX = 100
 DEADLINE_S = 30.0
 
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     what.add_argument("--destroy", action="store_true", help="delete the servers, stop the daemon, leave nothing")
     parser.add_argument("--nu", action="store_true", help="run the operations that are written in Nushell")
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"the daemon's port (else {PORT_DEFAULT}, or the next free)"
+        "--port", type=port_number, metavar="N", help=f"the daemon's port (else {PORT_DEFAULT}, or the next free)"
     )
     options = parser.parse_args(arguments)
     try:
@@ -136,11 +137,17 @@ def servers_in_the_making() -> list[str]:
 # --- the daemon ------------------------------------------------------------------------------------------------------
 
 
+def port_number(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= PORT_MAX:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; accepted: 1 to {PORT_MAX}")
+
+
 def start_daemon(port: int | None, *, nu: bool) -> None:
-    """The demo's own daemon, healthy, with that library. One that already runs with it is used."""
+    """The demo's own daemon, healthy, with that library and port. One that already runs so is used."""
     library = "nu" if nu else "python"
     if request("/workflows?limit=1") is not None:
-        if LIBRARY_FILE.exists() and LIBRARY_FILE.read_text() == library:
+        if LIBRARY_FILE.exists() and LIBRARY_FILE.read_text() == library and port in (None, read_port()):
             say(f"The demo's daemon runs (process {daemon_pid()}).")
             return
         provisioning("orchestrator", "stop")
@@ -160,7 +167,7 @@ def choose_port(wanted: int | None) -> None:
         taken = f"Port {port} is taken by {port_owner(port)}"
         if wanted:
             raise DemoFailed(f"{taken}; without --port the next free one is chosen")
-        port = next((port for port in range(port + 1, port + PORTS_TRIED_MAX) if port_free(port)), 0)
+        port = next((port for port in range(port + 1, min(port + PORTS_TRIED_MAX, PORT_MAX + 1)) if port_free(port)), 0)
         if not port:
             raise DemoFailed(f"{taken}, and so are the next {PORTS_TRIED_MAX}")
         say(f"{taken}: taking {port}, remembered in {PORT_FILE.relative_to(ROOT)}.")
@@ -286,6 +293,7 @@ def set_up(*names: str) -> None:
 def environment() -> dict[str, str]:
     """Ours without settings that point to another daemon or workspace: the demo is always this clone's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROVISIONING_")}
+    kept["PROVISIONING_PROGRAM"] = "bin/provisioning"  # as this program itself calls it
     return kept | {"PATH": f"{ROOT}/.state/nu/bin:{os.environ.get('PATH', os.defpath)}"}
 
 
