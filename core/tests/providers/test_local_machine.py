@@ -214,6 +214,21 @@ def test_our_own_client_does_it_without_openssh(machine: Resource) -> None:
     assert b"cannot connect to root@" in unknown.stderr
 
 
+@pytest.mark.slow
+def test_what_is_typed_while_our_own_client_connects_is_not_lost(machine: Resource) -> None:
+    ssh = dict(machine.attributes["ssh"])
+    program = f"import sys; from provisioning_core.providers.sshclient import run; sys.exit(run({ssh!r}, []))"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    try:
+        os.write(terminal, b"echo this is $(hostname); exit 3\n")
+        assert b"this is web-1" in _until(terminal, b"logout")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    finally:
+        os.close(terminal)
+
+
 def _until(terminal: int, mark: bytes) -> bytes:
     seen = b""
     while mark not in seen:

@@ -93,7 +93,7 @@ def _raw_terminal(process: asyncssh.SSHClientProcess[bytes]) -> Iterator[None]:
     before = termios.tcgetattr(0)
     loop.add_signal_handler(signal.SIGWINCH, lambda: process.change_terminal_size(*_size()))
     try:
-        tty.setraw(0)
+        tty.setraw(0, termios.TCSADRAIN)  # not FLUSH: what was typed while we connected is meant for the other side
         yield
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
