@@ -64,6 +64,14 @@ def test_a_table_on_a_terminal_is_cut_and_never_wraps() -> None:
     assert lines[1] == "x" * 79 + "…"
 
 
+def test_the_widest_columns_of_a_table_give_way_so_that_every_column_is_seen() -> None:
+    head, row = ("ID", "NAME", "STATUS", "TOOK"), ("wf_" + "x" * 60, "servers/create wuji", "succeeded", "1.1s")
+    first, second = table(head, [row], _tty(NO_COLOR="1")).splitlines()
+    assert len(second) == 80
+    assert second.endswith("…  servers/create wuji  succeeded  1.1s")
+    assert first.split() == list(head)
+
+
 def test_json_holds_nothing_that_a_terminal_acts_on_and_still_says_the_same() -> None:
     item = {"name": "a\x1b[31m\x9b\u202e\udc80é"}
     text = render(collection("Thing", [item]), "json", "name")

@@ -8,6 +8,7 @@ from .terminal import Terminal
 from .text import clean, fit, pad, width
 
 GAP = "  "
+COLUMN_MIN = 8
 STATE_STYLES = {
     "succeeded": "good",
     "started": "good",
@@ -30,9 +31,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], terminal: Terminal
     kept = [i for i in range(len(head)) if i == 0 or any(row[i] for row in cells)]
     widths = [max(width(head[i]), *(width(row[i]) for row in cells)) if cells else width(head[i]) for i in kept]
     columns = terminal.columns() if terminal.tty else None
+    if columns is not None:
+        widths = _narrowed(widths, columns - len(indent) - len(GAP) * (len(widths) - 1))
+    ellipsis = terminal.glyphs.ellipsis
     lines = [_line([head[i] for i in kept], widths, indent, columns, terminal, head=True)]
-    lines += [_line([row[i] for i in kept], widths, indent, columns, terminal) for row in cells]
+    for row in cells:
+        fitting = [fit(row[i], size, ellipsis) for i, size in zip(kept, widths, strict=True)]
+        lines.append(_line(fitting, widths, indent, columns, terminal))
     return "\n".join(lines)
+
+
+def _narrowed(widths: Sequence[int], room: int) -> list[int]:
+    """The widest columns give way until all fit, as far as something readable is left of each."""
+    narrowed = [min(size, max(room, COLUMN_MIN)) for size in widths]
+    while sum(narrowed) > room and max(narrowed) > COLUMN_MIN:
+        narrowed[narrowed.index(max(narrowed))] -= 1
+    return narrowed
 
 
 def _line(
