@@ -96,6 +96,9 @@ def test_lists_are_read_to_their_end_page_by_page(replay: Replay, orchestrator: 
     replay.add_workflow("wf_big", "big", many)
     assert [task["id"] for task in orchestrator.tasks("wf_big")] == [str(i) for i in range(2500)]
     assert len(list(orchestrator.tasks("wf_big", limit=1500))) == 1500
+    for number in range(2500):
+        replay.record("wf_big", "task.progress", "0", message=str(number))
+    assert [event["data"]["message"] for event in orchestrator.events("wf_big")] == [str(i) for i in range(2500)]
 
 
 def test_a_missing_token_is_named_with_the_place_where_it_was_looked_for(replay: Replay, tmp_path: Path) -> None:
