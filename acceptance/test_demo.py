@@ -105,6 +105,15 @@ def test_a_kill_of_the_daemon_in_the_middle_makes_no_server_twice(clone: Clone) 
     assert sorted(listed) == sorted(SERVERS)
 
 
+def test_a_workspace_that_was_spoilt_is_destroyed_all_the_same(clone: Clone) -> None:
+    clone.done("demo", "--port", str(free_port()))
+    (clone.root / ".state" / "demo" / "workspace" / "provisioning.yaml").write_text("nme: x\n")
+    said = clone.done("demo", "--destroy")
+    assert "unknown field 'nme'" in said and "Nothing is left" in said
+    assert not (clone.root / ".state" / "demo").exists()
+    assert processes_of(clone) == []
+
+
 def test_a_taken_port_is_named_with_its_owner_and_another_is_chosen(clone: Clone) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

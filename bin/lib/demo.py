@@ -241,7 +241,11 @@ def destroy() -> None:
             provisioning("workflow", "cancel", row["workflow_id"])
     if request("/workflows?limit=1") is not None:
         provisioning("orchestrator", "stop")
-    delete_servers()
+    try:
+        delete_servers()
+    except DemoFailed as error:
+        say(f"\n{error}\nIts machines on this machine are ended all the same.")
+        end_machines()
     give_up = time.monotonic() + DEADLINE_S
     while (left := ours()) and time.monotonic() < give_up:
         time.sleep(0.05)
@@ -255,6 +259,14 @@ def delete_servers() -> None:
     """All of the workspace, by direct mode: no daemon is needed to be rid of them."""
     for infra in sorted({server["infra"] for server in servers()}):
         provisioning("server", "delete", infra, "--yes")
+
+
+def end_machines() -> None:
+    """All that the local provider made there, whatever became of the workspace's files."""
+    end = (
+        "import pathlib, sys; from provisioning_core.providers.local import destroy; destroy(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([ROOT / ".state" / "core" / "bin" / "python", "-c", end, DEMO / "workspace"])
 
 
 def ours() -> list[str]:
