@@ -423,6 +423,22 @@ def test_an_orderly_stop_commits_what_is_in_flight_and_leaves_attempts_alone() -
     on_bench(body, script=lambda spec: HOUR if spec.id.task == 1 else Play(10.0), commit_s=1.0)
 
 
+def test_a_submission_that_is_being_committed_at_a_stop_is_taken_up_by_the_next_daemon() -> None:
+    async def body(bench: Bench) -> None:
+        submitting = asyncio.ensure_future(bench.submit(task("a")))
+        await asyncio.sleep(0.5)
+        await bench.engine.stop()
+        await bench.store.close()
+        id = await submitting
+        await asyncio.sleep(100.0)
+        assert bench.failures == [] and bench.world.starts == []
+        bench.open()
+        await bench.engine.start()
+        assert await bench.ended(id) == "succeeded"
+
+    on_bench(body, commit_s=1.0)
+
+
 # --- starting --------------------------------------------------------------------------------------------------------
 
 

@@ -89,6 +89,7 @@ class EmbeddedEngine:
         self._timers = Timers(clock, self._delay_ended)
         self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s)
         self._recovered = asyncio.Event()
+        self._stopped = False
         self._failed = False
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -102,6 +103,7 @@ class EmbeddedEngine:
 
     async def stop(self) -> None:
         """Stop deciding and starting. Running attempts live on; what is not committed is derived again at the start."""
+        self._stopped = True
         for actor in self._actors.values():
             actor.stop()
         self._timers.close()
@@ -126,6 +128,8 @@ class EmbeddedEngine:
         for observer in self._observers:
             observer.committed(id, [event])
         machine, wishes = await spread(fresh(row, rows))
+        if self._stopped:
+            return id, False  # it is durable: the next daemon takes it up
         self.take_up(self.register(id, machine), wishes)
         self.grant()
         return id, False
