@@ -37,13 +37,13 @@ DEADLINE_S = 30.0
 
 NEXT = """
 Try next:
-  bin/provisioning server ssh web-1                      log in: hostname, ps ax, exit
-  bin/provisioning server ssh web-2 -- uname -n          or run one command there
-  bin/demo --kill                                        once more, with a kill -9 of the daemon in the middle
-  bin/provisioning workflow list                         what has run; `workflow show @last` for its tasks
-  bin/provisioning server create narrow --orchestrated   a run that fails, and says why
-  bin/provisioning server delete wuji db-1 --yes         delete one; `server create wuji` brings it back
-  bin/provisioning orchestrator stop                     stop the daemon; the servers stay
+  bin/provisioning server ssh web-1                      log in: hostname, exit
+  bin/provisioning server ssh web-2 -- uname -n          one command there
+  bin/provisioning workflow show @last                   what was done
+  bin/provisioning server create narrow --orchestrated   one fails, and says why
+  bin/provisioning server delete wuji db-1 --yes         bin/demo brings it back
+  bin/demo --kill                                        a kill -9 in the middle
+  bin/provisioning orchestrator stop                     the servers stay
   bin/demo --destroy                                     leave nothing behind
 """
 
