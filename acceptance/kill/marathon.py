@@ -26,6 +26,7 @@ from acceptance.kill.daemon import Daemon
 
 LIBRARY = Path(__file__).parent / "library"
 WORKFLOW_TASKS = 100
+SHIM_ROUNDS = 8  # of shooting, in each life of the daemon
 FINISH_S = 600.0
 CRASH_POINTS = (
     "store-before-commit",
@@ -93,8 +94,10 @@ def run_marathon(root: Path, *, tasks: int, kills: int, seed: int, shims: bool =
         wanted = up and submitted < len(waves) and chance.random() < max(0.5, len(waves) / max(kills, 1))
         if wanted and _submit(daemon, seed, submitted, waves[submitted], workflows):
             submitted += 1
-        if up and shims:
+        for _ in range(SHIM_ROUNDS if up and shims else 0):
             report.shims_shot += _shoot_shims(daemon, chance)
+            if daemon.wait(0.05):
+                break
         if not daemon.wait(chance.uniform(0.05, 0.8)):
             daemon.kill()
             report.kills_random += 1
