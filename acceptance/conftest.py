@@ -2,148 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from acceptance.daemon import ROOT, Daemon
+
 BIN = Path(sys.executable).parent
-DEADLINE_S = 20.0
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
-    """The first true value of the condition. Fails, saying what was waited for, once the deadline has passed."""
-    give_up = time.monotonic() + deadline_s
-    while not (value := condition()):
-        if time.monotonic() > give_up:
-            pytest.fail(f"waited {deadline_s} s for {what}; the last answer was {value!r}")
-        time.sleep(0.02)
-    return value
-
-
-def free_port() -> int:
-    """A port that was free on both loopback addresses a moment ago."""
-    while True:
-        with socket.socket() as four, socket.socket(socket.AF_INET6) as six:
-            four.bind(("127.0.0.1", 0))
-            port: int = four.getsockname()[1]
-            try:
-                six.bind(("::1", port))
-            except OSError as error:
-                if "in use" in str(error):
-                    continue
-            return port
-
-
-@dataclass
-class Daemon:
-    """One `provisioning-orchestrator serve` in a directory of its own; it may be killed and started again."""
-
-    directory: Path
-    workspace: Path
-    options: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def data_dir(self) -> Path:
-        return self.directory / "data"
-
-    @property
-    def token(self) -> str:
-        return (self.data_dir / "token").read_text().strip()
-
-    @property
-    def log(self) -> str:
-        return (self.directory / "daemon.log").read_text(errors="replace")
-
-    def start(self) -> Daemon:
-        """Start it and return once it is healthy."""
-        command = [str(BIN / "provisioning-orchestrator"), "serve", "--port", str(self.port)]
-        command += ["--data-dir", str(self.data_dir), "--workspace", str(self.workspace), "--python", sys.executable]
-        command += ["--library", str(ROOT / "core" / "library")] if "--library" not in self.options else []
-        with (self.directory / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *self.options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | self.environment,
-                start_new_session=True,
-            )
-        until(self.healthy, f"the daemon at {self.url}; its log: {self.directory}/daemon.log")
-        return self
-
-    def healthy(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            pytest.fail(f"the daemon ended with {self.process.returncode}:\n{self.log}")
-        try:
-            return self.request("GET", "/health", authorize=False)[0] == 200
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        """kill -9: nothing of it gets a chance to tidy up."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """SIGTERM; its exit code."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            pytest.fail(f"the daemon did not stop within {DEADLINE_S} s:\n{self.log}")
-
-    def request(self, method: str, path: str, body: Any = None, *, authorize: bool = True) -> tuple[int, Any]:
-        """The status and the decoded JSON (bytes where it is none)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        headers |= {"Authorization": f"Bearer {self.token}"} if authorize else {}
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            raw = response.read()
-        finally:
-            connection.close()
-        return response.status, json.loads(raw) if "json" in (response.getheader("Content-Type") or "") else raw
-
-    def ended(self, workflow: str, deadline_s: float = 60.0) -> dict[str, Any]:
-        """The workflow once it has ended, whatever happens to the daemon meanwhile."""
-        over = {"succeeded", "failed", "cancelled"}
-
-        def look() -> dict[str, Any] | None:
-            try:
-                status, found = self.request("GET", f"/workflows/{workflow}")
-            except OSError:
-                return None
-            return found if status == 200 and found["status"] in over else None
-
-        found = until(look, f"the end of {workflow}", deadline_s)
-        assert found is not None
-        return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from acceptance.conftest import BIN, free_port, until
+from acceptance.conftest import BIN
+from acceptance.daemon import free_port, until
 from provisioning_core.cli.port import alive
 
 

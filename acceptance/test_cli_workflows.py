@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from acceptance.conftest import BIN, Cli, until
+from acceptance.conftest import BIN, Cli
+from acceptance.daemon import until
 
 PROVIDER = "name: tests\nprovider: provisioning_core.testing.ledger_provider:LedgerProvider\n"
 

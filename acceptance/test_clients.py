@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.conftest import Cli, Daemon
+from acceptance.conftest import Cli
+from acceptance.daemon import Daemon
 
 NU_CALL = """
 let headers = [Authorization $"Bearer ($env.TOKEN)"]

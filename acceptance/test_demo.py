@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.conftest import free_port
+from acceptance.daemon import free_port
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]

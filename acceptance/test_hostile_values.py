@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from acceptance.conftest import Daemon
+from acceptance.daemon import Daemon
 
 OPERATIONS = str(Path(__file__).parent / "operations")
 HOSTILE = [

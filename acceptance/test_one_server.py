@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from acceptance.conftest import BIN, Cli, Daemon, until
+from acceptance.conftest import BIN, Cli
+from acceptance.daemon import Daemon, until
 
 
 def _begin(cli: Cli, *arguments: str) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from acceptance.conftest import Daemon
+from acceptance.daemon import Daemon
 
 OPERATIONS = str(Path(__file__).parent / "operations")
 
@@ -94,7 +94,9 @@ def test_a_workflow_of_100_000_tasks_is_taken_cancelled_and_does_not_stall_a_sma
     answers: list[tuple[int, Any]] = []
     body = {"name": "huge", "tasks": _huge(edges)}
     # 60 s is a bound against hanging, not a measurement: that is benchmarks/submit.py.
-    submitter = threading.Thread(target=lambda: answers.append(_patient(daemon, body)))
+    submitter = threading.Thread(
+        target=lambda: answers.append(daemon.request("POST", "/workflows", body, timeout_s=60))
+    )
     submitter.start()
     answered = 0
     while submitter.is_alive():
@@ -113,14 +115,3 @@ def test_a_workflow_of_100_000_tasks_is_taken_cancelled_and_does_not_stall_a_sma
     assert found["status"] == "cancelled"
     assert sum(found["tasks"].values()) == 100_000
     assert answered > 20, f"only {answered} small questions were answered behind a huge submission"
-
-
-def _patient(daemon: Daemon, body: dict[str, Any]) -> tuple[int, Any]:
-    import http.client
-    import json
-
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {daemon.token}"}
-    connection.request("POST", "/workflows", json.dumps(body), headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acceptance.kill.daemon import Daemon
+from acceptance.daemon import Daemon
 
 LIBRARY = Path(__file__).parent / "library"
 
@@ -88,9 +88,8 @@ def measure(names: list[str], runs: int) -> list[tuple[str, float, float]]:
     """(workload, median seconds, median seconds of the yardstick), the two in turn."""
     results = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        daemon = Daemon(Path(scratch), LIBRARY)
+        daemon = Daemon(Path(scratch), Path(scratch), ("--library", str(LIBRARY)))
         daemon.start()
-        assert daemon.ready()
         try:
             for name in names:
                 tasks, yardstick = WORKLOADS[name]

@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from acceptance.kill.daemon import Daemon
+from acceptance.daemon import Daemon
 
 LIBRARY = Path(__file__).parent / "library"
 WORKFLOW_TASKS = 100
@@ -81,7 +81,8 @@ def run_marathon(root: Path, *, tasks: int, kills: int, seed: int, shims: bool =
     """One daemon's marathon under `root`. Reproduce the order of faults with the same seed (timing stays real)."""
     chance = random.Random(seed)
     report = Report(seed, tasks)
-    daemon = Daemon(root, LIBRARY)
+    (root / "workspace").mkdir(parents=True, exist_ok=True)
+    daemon = Daemon(root, root / "workspace", ("--library", str(LIBRARY)))
     begun = time.monotonic()
     waves = [range(first, min(first + WORKFLOW_TASKS, tasks)) for first in range(0, tasks, WORKFLOW_TASKS)]
     workflows: dict[int, str] = {}
@@ -89,16 +90,16 @@ def run_marathon(root: Path, *, tasks: int, kills: int, seed: int, shims: bool =
     crash: str | None = None
     while report.kills < kills or submitted < len(waves):
         crash = _next_crash(chance, crash, seed + daemon.lives)
-        daemon.start(crash)
+        daemon.launch(crash)
         up = daemon.ready()
         wanted = up and submitted < len(waves) and chance.random() < max(0.5, len(waves) / max(kills, 1))
         if wanted and _submit(daemon, seed, submitted, waves[submitted], workflows):
             submitted += 1
         for _ in range(SHIM_ROUNDS if up and shims else 0):
             report.shims_shot += _shoot_shims(daemon, chance)
-            if daemon.wait(0.05):
+            if daemon.ends_within(0.05):
                 break
-        if not daemon.wait(chance.uniform(0.05, 0.8)):
+        if not daemon.ends_within(chance.uniform(0.05, 0.8)):
             daemon.kill()
             report.kills_random += 1
         elif daemon.died_by_kill() and crash:
@@ -107,7 +108,6 @@ def run_marathon(root: Path, *, tasks: int, kills: int, seed: int, shims: bool =
         else:
             raise AssertionError(f"the daemon ended by itself: see {root / 'daemon.log'}")
     daemon.start()
-    assert daemon.ready(), "the daemon could not recover after the last kill"
     _finish(daemon, list(workflows.values()))
     _judge(daemon, workflows, waves, report, shims)
     assert daemon.stop() == 0, "the daemon did not stop cleanly"
@@ -188,7 +188,7 @@ def _finish(daemon: Daemon, workflows: list[str]) -> None:
             if not open_states:
                 break
             assert time.monotonic() < deadline, f"{workflow} does not end: {view}"
-            assert not daemon.wait(0.05), "the daemon died without being killed"
+            assert not daemon.ends_within(0.05), "the daemon died without being killed"
 
 
 def _judge(daemon: Daemon, workflows: dict[int, str], waves: list[range], report: Report, shims: bool) -> None:
