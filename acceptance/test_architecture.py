@@ -99,7 +99,7 @@ def test_no_tracked_file_names_a_place_on_a_machine_or_a_package_host() -> None:
     places = [
         rb"(?<![\w}])/(?:work|home|Users|root)/[A-Za-z0-9._-]",
         rb"pypi\.org",
-        rb"pythonhosted\.org",
+        rb"python[h]osted\.org",
         rb"registry\.npmjs",
     ]
     # Examples that a reader knows for what they are.
