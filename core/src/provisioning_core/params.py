@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .errors import UsageError
-from .infra import (
+from .names import (
     CIDR,
+    LABEL,
     LABEL_NAME,
     LABEL_RULE,
     LABEL_VALUE,
+    LABEL_WORDS,
     NETWORK,
     NETWORK_WORDS,
-    PLAN,
-    PLAN_WORDS,
+    PROVIDER,
     RESERVED_LABELS,
+    USER_DATA_MAX,
+    WORD,
+    WORD_RULE,
 )
-from .workspace import LABEL, LABEL_WORDS
 from .yamlfile import shown, suggestion
 
 Check = Callable[[Any], str | None]
@@ -81,15 +85,75 @@ def labels(value: Any) -> str | None:
     return None
 
 
-SERVER_SPEC = record(
+def text(most: int) -> Check:
+    def check(value: Any) -> str | None:
+        if isinstance(value, str) and 0 < len(value) <= most:
+            return None
+        return f"text of 1 to {most} characters is expected, got {shown(value)}"
+
+    return check
+
+
+def list_of(check: Check, most: int) -> Check:
+    def check_list(value: Any) -> str | None:
+        if not isinstance(value, list) or len(value) > most:
+            return f"a list of at most {most} is expected, got {shown(value)}"
+        faults = [f"[{place}] {fault}" for place, each in enumerate(value) if (fault := check(each))]
+        return "; ".join(faults[:5]) or None
+
+    return check_list
+
+
+def one_of(*known: str) -> Check:
+    def check(value: Any) -> str | None:
+        if value in known:
+            return None
+        guess = suggestion(value, known) if isinstance(value, str) else ""
+        return f"{shown(value)} is not accepted; accepted: {', '.join(known)}.{guess}".removesuffix(".")
+
+    return check
+
+
+def matching(pattern: re.Pattern[str], words: str) -> Check:
+    return lambda value: _matches(value, pattern.fullmatch, words)
+
+
+provider_name = matching(PROVIDER, "the name of a provider, or `module:Class`")
+zone_name = matching(WORD, WORD_RULE)
+cidr = matching(CIDR, "a network like 10.77.0.0/24")
+
+FIREWALL_RULE = record(
+    {"protocol": one_of("tcp", "udp", "icmp")}, {"ports": list_of(number(1, 65_535), 2), "source": cidr}
+)
+STORAGE = record({"name": server_name, "size_gb": number(1, 65_536)}, {"tier": matching(WORD, WORD_RULE)})
+_SERVER_FIELDS = record(
+    {},
     {
-        "plan": lambda value: _matches(value, PLAN.fullmatch, PLAN_WORDS),
+        "plan": matching(WORD, WORD_RULE),
         "cpus": number(1, 999),
         "memory_gb": number(1, 9999),
+        "disk_gb": number(1, 65_536),
+        "network": network_name,
+        "zone": zone_name,
+        "image": text(200),
+        "user_data": text(USER_DATA_MAX),
+        "ssh_keys": list_of(text(10_000), 100),
+        "firewall": list_of(FIREWALL_RULE, 100),
+        "storages": list_of(STORAGE, 20),
     },
-    {"network": network_name, "zone": lambda value: _matches(value, LABEL.fullmatch, LABEL_WORDS)},
 )
-NETWORK_SPEC = record({"cidr": lambda value: _matches(value, CIDR.fullmatch, "a network like 10.77.0.0/24")})
+
+
+def SERVER_SPEC(value: Any) -> str | None:
+    """A size is needed: a plan, or cpus and memory_gb."""
+    if fault := _SERVER_FIELDS(value):
+        return fault
+    sized = value.get("plan") is not None or not (value.get("cpus") is None or value.get("memory_gb") is None)
+    return None if sized else "plan is missing (or cpus and memory_gb)"
+
+
+NETWORK_SPEC = record({"cidr": cidr}, {"zone": zone_name})
+STORAGE_SPEC = record({"size_gb": number(1, 65_536)}, {"zone": zone_name, "tier": matching(WORD, WORD_RULE)})
 
 
 def _matches(value: Any, matches: Callable[[str], object], words: str) -> str | None:

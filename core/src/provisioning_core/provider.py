@@ -1,7 +1,8 @@
 """A provider talks to one cloud: the protocol that every plugin implements, and how plugins are found.
 
-All five verbs are idempotent, whatever is killed in between. `create_*` finds by intent, then by key, then creates: a
-second call with the same key returns the first one's resource with `created=False`, also when both run at once.
+The five verbs of `Provider` are all that a plugin must have. They are idempotent, whatever is killed in between:
+`create` finds by intent, then by key, then creates; a second call with the same key returns the first one's resource
+with `created=False`, also when both run at once. What more it can do it says in `capabilities` (see `capabilities.py`).
 `provisioning_core.testing.provider_suite` is the conformance suite.
 """
 
@@ -9,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from .errors import UsageError
+Kind = Literal["server", "network", "storage"]
+KINDS: tuple[Kind, ...] = ("network", "storage", "server")
+"""In the order in which they are made; they are deleted the other way round."""
 
-Kind = Literal["server", "network"]
 ServerState = Literal["creating", "started", "stopped", "error"]
 
 
@@ -23,8 +23,8 @@ ServerState = Literal["creating", "started", "stopped", "error"]
 class Wish:
     """What is to be made. key: which thing; intent: which wish (a UUID); name: what people call it.
 
-    spec: the resolved definition of the resource: plain data, as the infra's file gave it.
-    labels: put on the resource; `key` and `intent` are always labels too.
+    spec: the resolved definition of the resource: plain data, as the infra's file gave it (`infra/model.py` says which
+    fields there are). labels: put on the resource; `key` and `intent` are always labels too.
     """
 
     kind: Kind
@@ -41,7 +41,8 @@ class Resource:
     """What exists. id: the provider's own, unique for ever. attributes: plain data.
 
     A server's attributes: `address` (its own), `zone`, `plan`, and `ssh`: {"host", "port", "user", "identity_file",
-    "known_hosts_file"}, all that is needed to connect.
+    "known_hosts_file"}, all that is needed to connect. Every resource's, where the provider can say it: `labels` (those
+    of the wish), and `spec`: what it is like now, in the terms of `Provider.normalize`, only fields that were observed.
     """
 
     kind: Kind
@@ -64,6 +65,8 @@ class Created:
 
 
 class Provider(Protocol):
+    """Made as `Class(workspace: Path, settings: Mapping[str, Any])`; neither imports an SDK nor calls a cloud then."""
+
     name: str
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
@@ -81,23 +84,3 @@ class Provider(Protocol):
 
     def delete(self, kind: Kind, id: str) -> bool:
         """True where it existed. Returns when it is gone; a missing one is no error. Raises ProviderError."""
-
-
-def load_provider(name: str, workspace: Path) -> Provider:
-    """The provider plugin of that name, from the entry points `provisioning.providers`, made for this workspace.
-
-    `package.module:Class` names one of your own that is not installed as a plugin; only a workspace's file may say so.
-    """
-    if ":" in name:
-        try:
-            own: Provider = EntryPoint(name, name, "provisioning.providers").load()(workspace)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"cannot load the provider {name!r}: {error}", code="unknown_provider") from error
-        return own
-    found = {entry.name: entry for entry in entry_points(group="provisioning.providers")}
-    if name not in found:
-        raise UsageError(
-            f"no provider named {name!r}", code="unknown_provider", hint=f"installed: {', '.join(sorted(found))}"
-        )
-    provider: Provider = found[name].load()(workspace)
-    return provider

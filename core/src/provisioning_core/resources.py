@@ -16,8 +16,16 @@ from .provider import Kind, Resource, Wish
 from .workspace import Workspace
 from .yamlfile import shown
 
-SPECS: Mapping[Kind, Check] = {"server": check.SERVER_SPEC, "network": check.NETWORK_SPEC}
-NAMES: Mapping[Kind, Check] = {"server": check.server_name, "network": check.network_name}
+SPECS: Mapping[Kind, Check] = {
+    "server": check.SERVER_SPEC,
+    "network": check.NETWORK_SPEC,
+    "storage": check.STORAGE_SPEC,
+}
+NAMES: Mapping[Kind, Check] = {
+    "server": check.server_name,
+    "network": check.network_name,
+    "storage": check.server_name,
+}
 
 
 def create_resource(
@@ -29,7 +37,7 @@ def create_resource(
     key: str | None = None,
     announce: Callable[[Resource], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Make it, or find the one that is there: `created` says which. params: infra, name, spec, labels.
+    """Make it, or find the one that is there: `created` says which. params: infra, name, spec, labels, provider.
 
     `restarted` is only there, and true, where the one that was found was stopped and runs again.
 
@@ -37,7 +45,9 @@ def create_resource(
     announce: called as soon as the provider has given it an id. Raises UsageError (`bad_params`), ProviderError.
     """
     check_params(
-        params, {"infra": check.infra_name, "name": NAMES[kind], "spec": SPECS[kind]}, {"labels": check.labels}
+        params,
+        {"infra": check.infra_name, "name": NAMES[kind], "spec": SPECS[kind]},
+        {"labels": check.labels, "provider": check.provider_name},
     )
     infra, name = params["infra"], params["name"]
     own_key = _own_key(workspace, kind, params, key)
@@ -47,16 +57,16 @@ def create_resource(
         if resource.intent == wish.intent:  # what an earlier wish made is no news
             announce(resource)
 
-    made = workspace.load_provider().create(wish, announce=announce_own)
+    made = workspace.load_provider(params.get("provider")).create(wish, announce=announce_own)
     return describe(made.resource) | {"created": made.created} | ({"restarted": True} if made.restarted else {})
 
 
 def delete_resource(
     workspace: Workspace, kind: Kind, params: Mapping[str, Any], *, key: str | None = None
 ) -> dict[str, Any]:
-    """Delete it where it is there: `deleted` says whether it was. params: infra, name."""
-    check_params(params, {"infra": check.infra_name, "name": NAMES[kind]})
-    provider = workspace.load_provider()
+    """Delete it where it is there: `deleted` says whether it was. params: infra, name, provider."""
+    check_params(params, {"infra": check.infra_name, "name": NAMES[kind]}, {"provider": check.provider_name})
+    provider = workspace.load_provider(params.get("provider"))
     found = provider.find(kind, key=_own_key(workspace, kind, params, key))
     deleted = found is not None and provider.delete(kind, found.id)
     return {"name": params["name"], "id": found.id if found else None, "deleted": deleted}

@@ -9,21 +9,19 @@ provider: local          an installed provider plugin, or `package.module:Class`
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .errors import NotFoundError, UsageError
-from .provider import Kind, Provider, load_provider
+from .names import LABEL, LABEL_WORDS, PROVIDER
+from .plugins import load_provider
+from .provider import Kind, Provider
 from .yamlfile import read_yaml, shown, suggestion
 
 WORKSPACE_FILE = "provisioning.yaml"
 PARENTS_MAX = 64
-
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-LABEL_WORDS = "1 to 63 of a-z, 0-9 and -, neither beginning nor ending with -"
-PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,62}|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class Workspace:
     id: str
     name: str
     provider: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def key(self, infra: str, kind: Kind, name: str) -> str:
         """Which thing: the label by which a provider finds it again."""
@@ -60,8 +59,15 @@ class Workspace:
             )
         return file
 
-    def load_provider(self) -> Provider:
-        return load_provider(self.provider, self.path)
+    def load_provider(self, name: str | None = None) -> Provider:
+        """That one, or the workspace's own, with the settings that `providers:` of its file has for it."""
+        name = name or self.provider
+        if ":" in name and name not in (self.provider, *self.settings):
+            raise UsageError(
+                f"the provider {shown(name)} is not named by {WORKSPACE_FILE}; only that file may name a class",
+                code="unknown_provider",
+            )
+        return load_provider(name, self.path, self.settings.get(name, {}))
 
 
 def load_workspace(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Workspace:

@@ -16,7 +16,7 @@ def namespaces(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips, with the kernel's reason, where user namespaces are refused."""
     workspace = tmp_path_factory.mktemp("probe")
     try:
-        LocalProvider(workspace, "namespace").create(Wish("server", "probe", "probe", "probe", "probe"))
+        LocalProvider(workspace, isolation="namespace").create(Wish("server", "probe", "probe", "probe", "probe"))
     except ProviderError as error:
         if error.code != "isolation_unavailable":
             raise

@@ -241,7 +241,7 @@ def test_an_intent_does_not_make_two_things(provider: LocalProvider) -> None:
 def test_a_plain_process_says_what_it_shares_and_takes_its_sessions_with_it(
     workspace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    provider = LocalProvider(workspace, "process")
+    provider = LocalProvider(workspace, isolation="process")
     made = provider.create(server()).resource
     assert "web-1" in capfd.readouterr().err
     assert made.attributes["isolation"] == "process"
@@ -257,7 +257,7 @@ def test_a_plain_process_says_what_it_shares_and_takes_its_sessions_with_it(
 
 @needs_ssh
 def test_plain_processes_end_with_a_room_that_was_killed(workspace: Path) -> None:
-    provider = LocalProvider(workspace, "process")
+    provider = LocalProvider(workspace, isolation="process")
     made = provider.create(server()).resource
     left = processes.identify(int(says(made, "setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $!")))
     os.kill(room_of(workspace).pid, signal.SIGKILL)
@@ -297,7 +297,7 @@ def test_where_namespaces_are_refused_it_falls_back_and_says_so(workspace: Path)
     (made,) = LocalProvider(workspace).list("server")
     assert (made.state, made.attributes["isolation"]) == ("started", "process")
     with pytest.raises(ProviderError, match="in namespaces: OSError"):
-        LocalProvider(workspace, "namespace").create(server("other"))
+        LocalProvider(workspace, isolation="namespace").create(server("other"))
 
 
 @pytest.mark.slow

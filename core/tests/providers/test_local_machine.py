@@ -37,7 +37,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def machines(workspace: Path) -> list[Resource]:
-    provider = LocalProvider(workspace, "namespace")
+    provider = LocalProvider(workspace, isolation="namespace")
     provider.create(network())
     return [provider.create(server(name, network="net")).resource for name in ("web-1", "db-1")]
 

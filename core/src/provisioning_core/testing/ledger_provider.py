@@ -34,7 +34,7 @@ from ..yamlfile import shown
 class LedgerProvider:
     name = "ledger"
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, settings: Mapping[str, Any] = {}) -> None:
         self._directory = workspace / ".ledger"
         self._directory.mkdir(exist_ok=True)
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -35,9 +35,11 @@ class LocalProvider:
 
     name = "local"
 
-    def __init__(self, workspace: Path, isolation: Isolation | None = None) -> None:
+    def __init__(
+        self, workspace: Path, settings: Mapping[str, Any] = {}, *, isolation: Isolation | None = None
+    ) -> None:
         self.workspace = Path(workspace)
-        wanted = isolation or os.environ.get("PROVISIONING_LOCAL_ISOLATION") or None
+        wanted = isolation or settings.get("isolation") or os.environ.get("PROVISIONING_LOCAL_ISOLATION") or None
         if wanted not in ("namespace", "process", None):
             raise ProviderError(
                 f"cannot separate machines by the isolation {wanted!r}",

@@ -18,88 +18,30 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
-from .errors import NotFoundError, UsageError
-from .workspace import LABEL, LABEL_WORDS, Workspace
-from .yamlfile import Cursor, read_yaml, shown, suggestion
+from ..errors import UsageError
+from ..names import (
+    CIDR,
+    LABEL,
+    LABEL_NAME,
+    LABEL_RULE,
+    LABEL_VALUE,
+    LABEL_WORDS,
+    NETWORK,
+    NETWORK_WORDS,
+    PLAN,
+    PLAN_WORDS,
+    RESERVED_LABELS,
+)
+from ..workspace import Workspace
+from ..yamlfile import Cursor, read_yaml, shown, suggestion
+from .model import Infra, Network, Server
 
 COUNT_MAX = 1_000
 SERVERS_MAX = 5_000  # one expansion holds them all, their networks too
 NETWORKS_MAX = 1_000
 LABELS_MAX = 32
-
-NETWORK = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
-NETWORK_WORDS = "1 to 50 of a-z, 0-9 and -, neither beginning nor ending with -"
-PLAN = re.compile(r"([1-9][0-9]{0,2})cpu-([1-9][0-9]{0,3})gb")
-PLAN_WORDS = "<cpus>cpu-<memory>gb, like 2cpu-4gb"
-CIDR = re.compile(r"[0-9.]{7,15}/[0-9]{1,2}")
-LABEL_NAME = re.compile(r"[a-z]([a-z0-9_-]{0,61}[a-z0-9])?")
-LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-LABEL_RULE = "names [a-z][a-z0-9_-]*, values of letters, digits and . _ - inside, each at most 63 characters"
-RESERVED_LABELS = frozenset({"key", "intent"})  # the provider's own, on every resource
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    name: str
-    cidr: str
-    labels: dict[str, str] = field(default_factory=dict)
-
-    def spec(self) -> dict[str, Any]:
-        """Plain data: what a task's params and a provider's Wish carry."""
-        return {"cidr": self.cidr}
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """memory_gb: GiB. network, zone: None where the definition did not say."""
-
-    name: str
-    plan: str
-    cpus: int
-    memory_gb: int
-    network: str | None = None
-    zone: str | None = None
-    labels: dict[str, str] = field(default_factory=dict)
-
-    def spec(self) -> dict[str, Any]:
-        """Plain data: what a task's params and a provider's Wish carry; what was not said is not in it."""
-        spec = {"plan": self.plan, "cpus": self.cpus, "memory_gb": self.memory_gb}
-        optional = {"network": self.network, "zone": self.zone}
-        return spec | {name: value for name, value in optional.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Infra:
-    """networks, servers: in the order of the file, counts resolved."""
-
-    name: str
-    networks: tuple[Network, ...]
-    servers: tuple[Server, ...]
-
-    def select(self, names: Sequence[str] | None) -> tuple[Server, ...]:
-        """Those servers (None: all) in the order of the file. Raises NotFoundError that names each missing one."""
-        known = [server.name for server in self.servers]
-        missing = [name for name in names or () if name not in known]
-        if missing:
-            raise no_server(self.name, missing, known)
-        return tuple(server for server in self.servers if names is None or server.name in set(names))
-
-    def networks_of(self, servers: Sequence[Server]) -> tuple[Network, ...]:
-        """The networks that these servers are in."""
-        needed = {server.network for server in servers}
-        return tuple(network for network in self.networks if network.name in needed)
-
-
-def no_server(infra: str, missing: Sequence[str], known: Sequence[str]) -> NotFoundError:
-    """For servers that were named and are not there."""
-    guesses = [f"no server {shown(name)}.{suggestion(name, known)}".removesuffix(".") for name in missing[:10]]
-    there = ", ".join(known[:20]) + (" …" if len(known) > 20 else "")
-    return NotFoundError(
-        f"infrastructure {infra}: {'; '.join(guesses)}", code="unknown_server", hint=f"there are: {there or 'none'}"
-    )
 
 
 def load_infra(workspace: Workspace, name: str) -> Infra:
@@ -113,7 +55,10 @@ def load_infra(workspace: Workspace, name: str) -> Infra:
     networks = _networks(fields["networks"]) if "networks" in fields else []
     servers = _servers(fields["servers"], [name for name, _ in networks]) if "servers" in fields else []
     at.finish()
-    return Infra(name, tuple(network for _, network in networks if network), tuple(servers))
+    made = [replace(network, provider=workspace.provider) for _, network in networks if network]
+    return Infra(
+        name, tuple(made), tuple(replace(each, provider=workspace.provider) for each in servers), workspace.provider
+    )
 
 
 def _networks(at: Cursor) -> list[tuple[str, Network | None]]:
@@ -158,7 +103,7 @@ def _servers(at: Cursor, networks: Sequence[str]) -> list[Server]:
             fields["name"].fail(f"{shown(names[-1])} is longer than 63 characters with its number")
         fresh = [each for each in names if not _taken(fields["name"], each, "server", lines)]
         if plan is not None:
-            servers += [Server(each, *plan, network, zone, labels) for each in fresh]
+            servers += [Server(each, *plan, network, zone, labels, group=name) for each in fresh]
         if len(servers) > SERVERS_MAX:
             item.fail(f"more than {SERVERS_MAX} servers in one infrastructure; split it")
             break
