@@ -27,6 +27,7 @@ COMMANDS = [
     "infra list",
     "infra show",
     "infra validate",
+    "provider list",
     "workflow list",
     "workflow show",
     "workflow watch",
@@ -47,7 +48,7 @@ def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["", "server", "infra", "workflow", "orchestrator", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "server", "infra", "provider", "workflow", "orchestrator", *COMMANDS])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_shows_examples_before_options_and_where_the_exit_codes_are(
     command: str, flag: str, capsys: pytest.CaptureFixture[str]

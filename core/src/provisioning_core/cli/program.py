@@ -23,6 +23,7 @@ LOOK_S = 0.5
 COMMANDS = {
     "server": ("server:server", "Create, delete, list and enter servers."),
     "infra": ("infra:infra", "Look at infrastructure definitions and check them."),
+    "provider": ("provider:provider", "Look at the clouds that servers can come from, and try them."),
     "workflow": ("workflow:workflow", "List, watch, cancel and resolve workflows."),
     "orchestrator": ("daemon:orchestrator", "Start, stop and look at the orchestrator."),
     "help": ("topics:help_", "Help on a command or a topic."),
