@@ -35,16 +35,18 @@ from .api.backend import Backend, Services
 from .api.listeners import PortTaken, listen
 from .api.server import Server
 from .api.streams import frame
+from .api.tasktoken import open_task_tokens
 from .api.token import BadTokenFile, Token, open_token
 from .clock import SystemChance, SystemClock
 from .engine.embedded import EmbeddedEngine
 from .logs import set_up_logs
 from .monitor.feed import Feed
-from .ports import Idempotency, StoreCorrupt, StoreFailed
+from .ports import AttemptId, Idempotency, StoreCorrupt, StoreFailed, Submitter
 from .runner import LibraryFiles, LocalDispatch
 from .settings import Settings
 from .store import DataDirInUse, DataDirLock, SqliteStore, lock_data_dir
 from .workflow.events import Resolution
+from .workflow.records import Parent
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +96,8 @@ class _Daemon:
         self._sockets = sockets
         self._port: int = sockets[0].getsockname()[1]
         self._feed = Feed(frame, settings.limits.stream_bytes_max)
-        self._backend = Backend(settings.limits, self._feed, token)
+        self._tasks = open_task_tokens(settings.data_dir)
+        self._backend = Backend(settings.limits, self._feed, token, self._tasks)
         self._server = Server(guarded(self._backend, self._port), settings.limits)
         self._stop = asyncio.Event()
         self._interrupts = 0
@@ -223,8 +226,13 @@ class _NoEngine:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    async def submit(self, name: str, tasks: Sequence[Any], idempotency: Idempotency | None) -> tuple[str, bool]:
+    async def submit(
+        self, name: str, tasks: Sequence[Any], idempotency: Idempotency | None, parent: Parent | None = None
+    ) -> tuple[str, bool]:
         raise StoreCorrupt(self._reason)
+
+    def submitter(self, attempt: AttemptId) -> Submitter | None:
+        return None
 
     async def cancel(self, workflow: str) -> None:
         raise StoreCorrupt(self._reason)

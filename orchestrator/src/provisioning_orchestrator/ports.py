@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from .workflow.events import Resolution
-from .workflow.records import AttemptChange, Changes, EventRecord, NewTask, Snapshot, TaskChange, WorkflowRow
+from .workflow.records import AttemptChange, Changes, EventRecord, NewTask, Parent, Snapshot, TaskChange, WorkflowRow
 from .workflow.spec import RetryPolicy
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -97,6 +97,14 @@ class AttemptId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.workflow}/{self.task}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """An attempt that submits a workflow. intent: its task's, the same over attempts."""
+
+    parent: Parent
+    intent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +344,8 @@ class Records(Protocol):
 
     def workflow(self, id: str) -> WorkflowView: ...
 
-    def workflows(self, *, status: str | None, cursor: str | None, limit: int) -> Page:
-        """Newest first."""
+    def workflows(self, *, status: str | None, cursor: str | None, limit: int, parent: str | None = None) -> Page:
+        """Newest first. parent: only those that tasks of this workflow submitted."""
 
     def task(self, workflow: str, id: str) -> TaskView: ...
 
@@ -378,8 +386,16 @@ class Chance(Protocol):
 class Engine(Protocol):
     """What the API calls. Raises NotFound, NotPossibleNow, StoreFailed, IdempotencyMismatch."""
 
-    async def submit(self, name: str, tasks: Sequence[Any], idempotency: Idempotency | None) -> tuple[str, bool]:
-        """Takes checked TaskSpecs; returns the workflow's id once it is durable, and whether it was there before."""
+    async def submit(
+        self, name: str, tasks: Sequence[Any], idempotency: Idempotency | None, parent: Parent | None = None
+    ) -> tuple[str, bool]:
+        """Takes checked TaskSpecs; returns the workflow's id once it is durable, and whether it was there before.
+
+        parent: the task that submits it; its attempt lends its slot until the child has ended.
+        """
+
+    def submitter(self, attempt: AttemptId) -> Submitter | None:
+        """Who that attempt is, where it runs at this moment and may submit; else None."""
 
     async def cancel(self, workflow: str) -> None: ...
 

@@ -20,6 +20,7 @@ from provisioning_orchestrator.api.backend import Backend, Services
 from provisioning_orchestrator.api.listeners import listen
 from provisioning_orchestrator.api.server import Server
 from provisioning_orchestrator.api.streams import frame
+from provisioning_orchestrator.api.tasktoken import TaskTokens
 from provisioning_orchestrator.api.token import open_token
 from provisioning_orchestrator.clock import SystemChance, SystemClock
 from provisioning_orchestrator.engine.embedded import EmbeddedEngine
@@ -209,7 +210,7 @@ def serve(
         port = sockets[0].getsockname()[1]
         own = limits or replace(Limits(), backoff_s=0.05, stop_s=0.5)
         feed = Feed(frame, own.stream_bytes_max)
-        backend = Backend(own, feed, token)
+        backend = Backend(own, feed, token, TaskTokens(b"k" * 32))
         server = Server(guarded(backend, port), own)
         world = FakeWorld(script)
         dispatch = FakeDispatch(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from provisioning_orchestrator.ports import NotFound, StoreCorrupt, StoreFailed,
 from provisioning_orchestrator.store import SqliteStore, connection
 from provisioning_orchestrator.store.statements import migrations
 from provisioning_orchestrator.testing.store_world import a_row, a_task, an_event, ended, started, submit
+from provisioning_orchestrator.workflow.records import Parent
 
 from .consistency import assert_whole
 
@@ -282,7 +284,7 @@ def test_a_newer_schema_is_refused_with_the_versions(tmp_path: Path) -> None:
 def test_an_older_schema_is_migrated_and_kept_as_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(_filled(tmp_path))
     first = list(migrations())
-    second = (2, "ALTER TABLE workflows ADD COLUMN colour TEXT;\nUPDATE workflows SET colour = 'grey';")
+    second = (len(first) + 1, "ALTER TABLE workflows ADD COLUMN colour TEXT;\nUPDATE workflows SET colour = 'grey';")
     monkeypatch.setattr(connection, "migrations", lambda: iter([*first, second]))
 
     async def main() -> None:
@@ -293,9 +295,9 @@ def test_an_older_schema_is_migrated_and_kept_as_a_backup(tmp_path: Path, monkey
 
     asyncio.run(main())
     assert _sql(tmp_path, "SELECT colour FROM workflows ORDER BY number") == [("grey",), ("grey",), (None,)]
-    assert _sql(tmp_path, "PRAGMA user_version") == [(2,)]
+    assert _sql(tmp_path, "PRAGMA user_version") == [(len(first) + 1,)]
     (tmp_path / DATABASE).unlink()
-    (tmp_path / f"{DATABASE}.schema-1.bak").rename(tmp_path / DATABASE)
+    (tmp_path / f"{DATABASE}.schema-{len(first)}.bak").rename(tmp_path / DATABASE)
     monkeypatch.undo()
 
     async def older() -> None:
@@ -308,15 +310,40 @@ def test_an_older_schema_is_migrated_and_kept_as_a_backup(tmp_path: Path, monkey
     asyncio.run(older())
 
 
+def test_a_store_of_the_first_version_gets_every_later_column(tmp_path: Path) -> None:
+    """Rows that the first version's statements wrote: parents came later, and are absent."""
+    path = tmp_path / DATABASE
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(next(migrations())[1])
+        old.execute(
+            "INSERT INTO workflows (number, id, name, intent, status, created_at, cancel_requested, tasks_total,"
+            " sequence) VALUES (1, 'wf_old', 'servers/create wuji', 'i', 'running', 1, 0, 0, 1)"
+        )
+        old.execute(f"PRAGMA application_id = {connection.APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+
+    async def main() -> None:
+        store = await _open(tmp_path)
+        assert store.records.workflow("wf_old").row.parent is None
+        await submit(store, "wf_new", parent=Parent("wf_old", "t1", 1))
+        assert [
+            v.row.id for v in store.records.workflows(status=None, cursor=None, limit=9, parent="wf_old").items
+        ] == ["wf_new"]
+        await store.close()
+
+    asyncio.run(main())
+
+
 def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(_filled(tmp_path))
     first = list(migrations())
-    broken = (2, "ALTER TABLE workflows ADD COLUMN colour TEXT;\nUPDATE nowhere SET colour = 'grey';")
+    broken = (len(first) + 1, "ALTER TABLE workflows ADD COLUMN colour TEXT;\nUPDATE nowhere SET colour = 'grey';")
     monkeypatch.setattr(connection, "migrations", lambda: iter([*first, broken]))
     with pytest.raises(StoreFailed, match="nowhere"):
         asyncio.run(_open(tmp_path))
     monkeypatch.undo()
-    assert _sql(tmp_path, "PRAGMA user_version") == [(1,)]
+    assert _sql(tmp_path, "PRAGMA user_version") == [(len(first),)]
 
     async def main() -> None:
         store = await _open(tmp_path)

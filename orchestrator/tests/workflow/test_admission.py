@@ -135,3 +135,37 @@ def test_random_traffic_never_exceeds_the_slots_and_forgets_nobody() -> None:
                 held.add(one)
             assert (admission.running, admission.waiting) == (len(held), len(asked))
             assert len(held) == min(slots, len(held) + len(asked))
+
+
+def test_a_lent_slot_does_not_count_until_it_is_reclaimed() -> None:
+    admission = Admission(1)
+    admission.request("parent", 1)
+    assert admission.grants() == [("parent", 1)]
+    admission.request("child", 1)
+    assert admission.grants() == []
+    admission.lend("parent", 1)
+    assert admission.grants() == [("child", 1)]
+    admission.reclaim("parent", 1)
+    admission.release("child", 1)
+    admission.request("other", 1)
+    assert admission.grants() == []
+    admission.release("parent", 1)
+    assert admission.grants() == [("other", 1)]
+
+
+def test_a_loan_ends_with_the_attempt_and_nobody_lends_what_he_does_not_hold() -> None:
+    admission = Admission(1)
+    admission.lend("w", 1)
+    admission.hold("w", 1)
+    admission.request("w", 2)
+    assert admission.grants() == [], "what is not held cannot be lent"
+    admission.lend("w", 1)
+    admission.release("w", 1)
+    assert admission.grants() == [("w", 2)]
+    admission.request("w", 3)
+    assert admission.grants() == [], "the loan ended with its attempt"
+    admission.lend("w", 2)
+    admission.forget("w")
+    admission.request("v", 1)
+    admission.request("v", 2)
+    assert admission.grants() == [("v", 1)]

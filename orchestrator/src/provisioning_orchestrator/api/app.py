@@ -22,12 +22,14 @@ from .exchange import ClientGone, Exchange, Receive, Scope, Send
 from .gate import Gate
 from .problems import Refused
 from .routes import Parameter, Route, Router
+from .scope import admitted
 
 log = logging.getLogger(__name__)
 
 LIMIT = Parameter("limit", "items on a page", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
 CURSOR = Parameter("cursor", "`next_cursor` of the page before", {"type": "string"})
 WORKFLOW_STATUS = Parameter("status", "only these", {"enum": ["queued", "running", "succeeded", "failed", "cancelled"]})
+PARENT = Parameter("parent", "only those that tasks of this workflow submitted", {"type": "string"})
 TASK_STATUS = Parameter(
     "status",
     "only these",
@@ -61,7 +63,12 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/openapi.json", show_document, "This document"),
         Route("GET", "/problems/{code}", questions.show_problem, "What a problem's type means"),
         Route(
-            "GET", "/operations", questions.list_operations, "All operations of the libraries", gives=schemas.Operations
+            "GET",
+            "/operations",
+            questions.list_operations,
+            "All operations of the libraries",
+            gives=schemas.Operations,
+            scope="all",
         ),
         Route(
             "POST",
@@ -73,6 +80,7 @@ def routes() -> tuple[Route, ...]:
             schemas.Accepted,
             parameters=(IDEMPOTENCY_KEY,),
             refuses=_SUBMISSION,
+            scope="all",
         ),
         Route(
             "GET",
@@ -80,7 +88,7 @@ def routes() -> tuple[Route, ...]:
             questions.list_workflows,
             "All workflows, newest first",
             gives=schemas.Workflows,
-            parameters=(WORKFLOW_STATUS, LIMIT, CURSOR),
+            parameters=(WORKFLOW_STATUS, PARENT, LIMIT, CURSOR),
         ),
         Route(
             "GET",
@@ -89,6 +97,7 @@ def routes() -> tuple[Route, ...]:
             "One workflow",
             gives=schemas.Workflow,
             refuses=("unknown_workflow",),
+            scope="children",
         ),
         Route(
             "GET",
@@ -98,6 +107,7 @@ def routes() -> tuple[Route, ...]:
             gives=schemas.Tasks,
             parameters=(TASK_STATUS, LIMIT, CURSOR),
             refuses=("unknown_workflow",),
+            scope="children",
         ),
         Route(
             "GET",
@@ -107,8 +117,17 @@ def routes() -> tuple[Route, ...]:
             gives=schemas.Events,
             parameters=(AFTER, EVENTS_LIMIT, CURSOR, LAST_EVENT_ID),
             refuses=("unknown_workflow",),
+            scope="children",
         ),
-        Route("GET", _TASK, questions.show_task, "One task", gives=schemas.TaskState, refuses=_NO_TASK),
+        Route(
+            "GET",
+            _TASK,
+            questions.show_task,
+            "One task",
+            gives=schemas.TaskState,
+            refuses=_NO_TASK,
+            scope="children",
+        ),
         Route(
             "GET",
             _TASK + "/log",
@@ -117,6 +136,7 @@ def routes() -> tuple[Route, ...]:
             gives_type="text/plain",
             parameters=(ATTEMPT, FOLLOW, OFFSET),
             refuses=_NO_TASK,
+            scope="children",
         ),
         Route(
             "POST",
@@ -127,6 +147,7 @@ def routes() -> tuple[Route, ...]:
             schemas.Nothing,
             schemas.Accepted,
             refuses=("bad_json", "unknown_workflow", "not_possible_now", "invalid"),
+            scope="children",
         ),
         Route(
             "POST",
@@ -148,6 +169,7 @@ def routes() -> tuple[Route, ...]:
             schemas.Accepted,
             parameters=(IDEMPOTENCY_KEY,),
             refuses=_SUBMISSION,
+            scope="all",
         ),
         Route(
             "GET",
@@ -185,6 +207,8 @@ class App:
         try:
             try:
                 route, exchange.parts = self._router.find(exchange.method, exchange.path)
+                if "attempt" in scope:
+                    exchange.submitter = await admitted(scope["attempt"], route, exchange.parts, self._backend)
                 await route.handler(exchange, self._backend)
             except OrchestratorError as error:
                 raise _refusal(error) from error
@@ -203,7 +227,7 @@ class App:
 
 
 def guarded(backend: Backend, port: int) -> Gate:
-    return Gate(App(backend), port, backend.token, backend.limits.backoff_s)
+    return Gate(App(backend), port, backend.token, backend.limits.backoff_s, backend.tasks)
 
 
 def _refusal(error: Exception) -> Refused:

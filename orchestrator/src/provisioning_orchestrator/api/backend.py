@@ -12,6 +12,7 @@ from ..ports import AttemptId, Engine, Library, LogChunk, Records
 from ..settings import Limits
 from .exchange import BodyRoom
 from .problems import Refused
+from .tasktoken import TaskTokens
 from .token import Token
 
 Phase = Literal["starting", "ok", "stopping", "degraded"]
@@ -36,10 +37,11 @@ class Services:
 class Backend:
     """starting ──open()──► ok | degraded ──stop()──► stopping. detail: what there is to say about it."""
 
-    def __init__(self, limits: Limits, feed: Feed, token: Token | None) -> None:
+    def __init__(self, limits: Limits, feed: Feed, token: Token | None, tasks: TaskTokens | None = None) -> None:
         self.limits = limits
         self.feed = feed
         self.token = token
+        self.tasks = tasks
         self.version = __version__
         self.room = BodyRoom(limits.bodies_bytes_max)
         self.phase: Phase = "starting"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ..ports import Submitter
 from .problems import PROBLEM_TYPE, Refused, encode_problem
 
 Scope = MutableMapping[str, Any]
@@ -59,6 +60,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.parts: dict[str, str] = {}
+        self.submitter: Submitter | None = None  # where the token is an attempt's
         self.answered = False
         self._receive = receive
         self._send = send

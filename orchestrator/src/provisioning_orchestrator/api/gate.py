@@ -16,6 +16,7 @@ from time import monotonic
 
 from .exchange import JSON_TYPE, Receive, Scope, Send, answer, headers_named
 from .problems import PROBLEM_TYPE, Refused, encode_problem
+from .tasktoken import TaskTokens
 from .token import Token
 
 OPEN = ("GET", "/health")
@@ -29,11 +30,17 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Gate:
-    """An ASGI application around the real one. token: None under `--auth none`: everything else stays checked."""
+    """An ASGI application around the real one. token: None under `--auth none`: everything else stays checked.
 
-    def __init__(self, app: Application, port: int, token: Token | None, backoff_s: float = 1.0) -> None:
+    tasks: knows the tokens of attempts; whose it was is in the scope under `attempt` (see `scope`, which limits them).
+    """
+
+    def __init__(
+        self, app: Application, port: int, token: Token | None, backoff_s: float = 1.0, tasks: TaskTokens | None = None
+    ) -> None:
         self._app = app
         self._token = token
+        self._tasks = tasks
         self._url = f"http://127.0.0.1:{port}"
         names = [f"{name}:{port}" for name in ("127.0.0.1", "[::1]", "localhost")]
         self._hosts = frozenset(name.encode() for name in names)
@@ -60,7 +67,7 @@ class Gate:
     def _admit(self, scope: Scope) -> None:
         self._check_host(headers_named(scope, b"host"))
         self._check_origin(headers_named(scope, b"origin"), headers_named(scope, b"sec-fetch-site"))
-        if self._token is not None and (scope["method"], scope["path"]) != OPEN:
+        if (scope["method"], scope["path"]) != OPEN and not self._is_task(scope) and self._token is not None:
             self._check_token(scope, self._token)
         if scope["method"] not in SAFE_METHODS and not _is_bodiless(scope):
             _check_type(headers_named(scope, b"content-type"))
@@ -76,6 +83,15 @@ class Gate:
             raise Refused("foreign_origin", f"requests from the web page {shown!r} are not taken")
         if any(site.strip().lower() not in (b"none", b"same-origin") for site in sites):
             raise Refused("foreign_origin", "requests from other web pages (Sec-Fetch-Site) are not taken")
+
+    def _is_task(self, scope: Scope) -> bool:
+        """Whether the token is an attempt's; then that is noted."""
+        sent = headers_named(scope, b"authorization")
+        scheme, _, presented = sent[0].strip().partition(b" ") if len(sent) == 1 else (b"", b"", b"")
+        attempt = self._tasks.read(presented.strip()) if self._tasks and scheme.lower() == b"bearer" else None
+        if attempt is not None:
+            scope["attempt"] = attempt
+        return attempt is not None
 
     def _check_token(self, scope: Scope, token: Token) -> None:
         sent = headers_named(scope, b"authorization")

@@ -12,7 +12,16 @@ from .problems import CODES, Problem
 from .routes import PARTS, Parameter, Route
 from .schemas import NAME_PATTERN, Nothing, Submission, Task
 
-ANYWHERE = ("bad_http", "bad_header", "unauthorized", "foreign_origin", "foreign_host", "head_too_large", "internal")
+ANYWHERE = (
+    "bad_http",
+    "bad_header",
+    "unauthorized",
+    "foreign_origin",
+    "out_of_scope",
+    "foreign_host",
+    "head_too_large",
+    "internal",
+)
 BEFORE_READY = ("starting", "stopping", "too_busy", "store_failed")
 CHANGES = ("too_slow", "too_large", "json_expected")
 EXPLANATIONS = {

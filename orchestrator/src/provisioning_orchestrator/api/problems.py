@@ -30,6 +30,7 @@ CODES: dict[str, Code] = {
     "bad_header": Code(400, "A header has a value that is not accepted"),
     "unauthorized": Code(401, "The token is missing or not this daemon's"),
     "foreign_origin": Code(403, "The request comes from another web page"),
+    "out_of_scope": Code(403, "The token of a task does not open this"),
     "not_found": Code(404, "There is nothing at this address"),
     "unknown_workflow": Code(404, "There is no such workflow"),
     "unknown_task": Code(404, "There is no such task or attempt"),

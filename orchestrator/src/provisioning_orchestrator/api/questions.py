@@ -26,9 +26,9 @@ async def show_health(exchange: Exchange, backend: Backend) -> None:
 
 
 async def list_workflows(exchange: Exchange, backend: Backend) -> None:
-    status, cursor, limit = _page(exchange, WorkflowStatus)
+    status, cursor, limit, parent = _page(exchange, WorkflowStatus, "parent")
     try:
-        page = (await backend.ready()).records.workflows(status=status, cursor=cursor, limit=limit)
+        page = (await backend.ready()).records.workflows(status=status, cursor=cursor, limit=limit, parent=parent)
     except BadCursor as error:
         raise Refused("bad_query", str(error)) from None
     items = [views.workflow(view) for view in page.items]
@@ -43,7 +43,7 @@ async def show_workflow(exchange: Exchange, backend: Backend) -> None:
 
 async def list_tasks(exchange: Exchange, backend: Backend) -> None:
     """Of one workflow, or of all."""
-    status, cursor, limit = _page(exchange, TaskStatus)
+    status, cursor, limit, _ = _page(exchange, TaskStatus)
     workflow = exchange.parts.get("any_workflow")
     try:
         page = (await backend.ready()).records.tasks(workflow=workflow, status=status, cursor=cursor, limit=limit)
@@ -89,11 +89,12 @@ def whole_number(name: str, text: str | None, default: int, low: int, high: int)
     raise Refused("bad_query", f"{name}={text[:40]!r} is not accepted; a whole number from {low} to {high} is")
 
 
-def _page(exchange: Exchange, statuses: type[StrEnum]) -> tuple[str | None, str | None, int]:
-    query = exchange.query("status", "cursor", "limit")
+def _page(exchange: Exchange, statuses: type[StrEnum], *more: str) -> tuple[str | None, str | None, int, str | None]:
+    """status, cursor, limit, parent."""
+    query = exchange.query("status", "cursor", "limit", *more)
     status = query.get("status")
     if status is not None and status not in [one.value for one in statuses]:
         accepted = ", ".join(one.value for one in statuses)
         raise Refused("bad_query", f"status={status[:40]!r} is not accepted; one of {accepted} is")
     limit = whole_number("limit", query.get("limit"), LIMIT_DEFAULT, 1, LIMIT_MAX)
-    return status, query.get("cursor") or None, limit
+    return status, query.get("cursor") or None, limit, query.get("parent") or None

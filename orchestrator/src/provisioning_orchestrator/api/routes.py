@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .backend import Backend
 from .exchange import Exchange
 from .problems import Refused
 
+Scoped = Literal["nothing", "all", "children"]
 Handler = Callable[[Exchange, Backend], Awaitable[None]]
 
 # What a part of a template stands for. A workflow's id begins with wf_, which no resource can: so the verbs of a
@@ -41,6 +42,7 @@ class Route:
     None).
 
     gives_type: of an answer that is no JSON. refuses: codes of problems beyond those that any route may answer.
+    scope: what the token of a task opens of it: nothing, all, or only what concerns a child of that task.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Route:
     gives_type: str = "application/json"
     parameters: Sequence[Parameter] = ()
     refuses: Sequence[str] = ()
+    scope: Scoped = "nothing"
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:

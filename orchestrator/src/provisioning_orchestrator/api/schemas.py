@@ -84,6 +84,13 @@ class Accepted(msgspec.Struct):
     status: str
 
 
+class Parent(msgspec.Struct):
+    """The task of another workflow that submitted this one."""
+
+    workflow_id: str
+    task: str
+
+
 class Workflow(msgspec.Struct):
     """tasks: how many tasks are in which state. quarantined: why it was set aside, null where it was not."""
 
@@ -98,6 +105,7 @@ class Workflow(msgspec.Struct):
     cancel_requested: bool
     quarantined: str | None
     sequence: int
+    parent: Parent | None = None
 
 
 class Error(msgspec.Struct):

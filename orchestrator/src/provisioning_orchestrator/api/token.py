@@ -44,7 +44,7 @@ def open_token(data_dir: Path) -> Token:
         return Token(hash_of(_read(path)), path)
     except FileNotFoundError:
         token = (PREFIX + secrets.token_urlsafe(32)).encode()
-        _create(path, token + b"\n")
+        create_private(path, token + b"\n")
         return Token(hash_of(token), path)
 
 
@@ -72,7 +72,7 @@ def _read(path: Path) -> bytes:
     return token
 
 
-def _create(path: Path, content: bytes) -> None:
+def create_private(path: Path, content: bytes) -> None:
     """Whole or not at all: a daemon that dies half-way leaves no file that the next one can't read."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)

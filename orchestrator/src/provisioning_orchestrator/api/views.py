@@ -52,6 +52,7 @@ def workflow(view: WorkflowView) -> schemas.Workflow:
         cancel_requested=row.cancel_requested,
         quarantined=view.quarantined,
         sequence=row.sequence,
+        parent=schemas.Parent(row.parent.workflow, row.parent.task) if row.parent else None,
     )
 
 

@@ -62,10 +62,15 @@ async def resolve_task(exchange: Exchange, backend: Backend) -> None:
 async def _submit(exchange: Exchange, backend: Backend, asked: Asked, key: str | None) -> None:
     services = backend.services  # again: the daemon may have begun to stop while the body came in
     idempotency = None
-    if key is not None:
+    route, parent = f"{exchange.method} {exchange.path}", None
+    if exchange.submitter is not None:
+        # A repeated attempt has the same intent: it finds the child that the first one submitted.
+        parent, intent = exchange.submitter.parent, exchange.submitter.intent
+        idempotency = Idempotency("task", route, f"{intent}/{key or asked.digest}", asked.digest)
+    elif key is not None:
         token = backend.token.hash if backend.token else "none"
-        idempotency = Idempotency(token, f"{exchange.method} {exchange.path}", key, asked.digest)
-    id, replayed = await services.engine.submit(asked.name, asked.tasks, idempotency)
+        idempotency = Idempotency(token, route, key, asked.digest)
+    id, replayed = await services.engine.submit(asked.name, asked.tasks, idempotency, parent)
     status = services.records.workflow(id).row.status.value if replayed else "queued"
     await _accepted(exchange, id, status, [(b"idempotency-replayed", b"true")] if replayed else [])
 

@@ -9,6 +9,7 @@ Everything that it holds in memory follows from the store's rows: `start` derive
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
@@ -29,15 +30,18 @@ from ..ports import (
     Store,
     StoreFailed,
     StoreFull,
+    Submitter,
 )
 from ..workflow import commands, events
 from ..workflow.admission import Admission
 from ..workflow.birth import fresh, new_rows, rebuilt
 from ..workflow.machine import Machine
-from ..workflow.records import TASK_ENDED, Changes, TaskStatus, WorkflowRow
+from ..workflow.records import TASK_ENDED, Changes, Parent, TaskStatus, WorkflowRow
 from ..workflow.spec import TaskSpec
 from .actor import Actor, ended_attempts
+from .children import Children
 from .dispatcher import Dispatcher
+from .input import task_intent
 from .reading import is_large, read_fact
 from .recovery import recover
 from .spread import spread
@@ -85,6 +89,7 @@ class EmbeddedEngine:
         self._offload = offload
         self.admission = Admission(slots)
         self._actors: dict[str, Actor] = {}
+        self._children = Children()
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: a simulation must not depend on addresses
         self._timers = Timers(clock, self._delay_ended)
         self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s)
@@ -117,11 +122,15 @@ class EmbeddedEngine:
     # --- what the API calls ------------------------------------------------------------------------------------------
 
     async def submit(
-        self, name: str, tasks: Sequence[TaskSpec], idempotency: Idempotency | None = None
+        self,
+        name: str,
+        tasks: Sequence[TaskSpec],
+        idempotency: Idempotency | None = None,
+        parent: Parent | None = None,
     ) -> tuple[str, bool]:
         await self._recovered.wait()  # what it finds on the disk, recovery takes up as well: this one twice, then
         id, intent, at = self._chance.workflow_id(), self._chance.intent(), self._clock.now()
-        row, rows, event = await spread(new_rows(id, name, intent, at, tasks))
+        row, rows, event = await spread(new_rows(id, name, intent, at, tasks, parent))
         stored = await self._store.submit(row, rows, [event], idempotency)
         if stored != id:
             return stored, True
@@ -132,16 +141,47 @@ class EmbeddedEngine:
             return id, False  # it is durable: the next daemon takes it up
         self.take_up(self.register(id, machine), wishes)
         self.grant()
+        if parent is not None and self._is_cancelled(parent.workflow):
+            await self.cancel(id)  # its parent was cancelled while it was written
         return id, False
+
+    def submitter(self, attempt: AttemptId) -> Submitter | None:
+        actor = self._actors.get(attempt.workflow)
+        if actor is None or self._is_cancelled(attempt.workflow):
+            return None
+        state = actor.machine.state
+        running = state.running.get(attempt.task)
+        if running is None or running.number != attempt.number:
+            return None
+        task = state.task(attempt.task).row
+        return Submitter(Parent(attempt.workflow, task.id, task.seq), task_intent(state.row.intent, task.id))
 
     async def cancel(self, workflow: str) -> None:
         actor = self._actors.get(workflow)
         if actor is not None:
+            # Children first: a crash in between leaves a parent whose cancel was not answered, and is asked for again.
+            await self._cancel_children(workflow)
             await self._decided(actor.ask(events.CancelRequested(self._clock.now())), workflow)
+            await self._cancel_children(workflow)  # what it submitted in the meantime
             return
         row = (await self._store.load(workflow)).workflow
         _check_ended(row)
         raise NotPossibleNow(f"{workflow} has ended already: {row.status.value}")
+
+    async def _cancel_children(self, workflow: str) -> None:
+        """Theirs too, and without recursion: a chain of children may be long."""
+        doomed = [workflow]
+        for parent in doomed:
+            doomed += self._children.of(parent)
+        for child in reversed(doomed[1:]):
+            actor = self._actors.get(child)
+            if actor is not None:
+                with contextlib.suppress(NotPossibleNow):  # it has just ended
+                    await self._decided(actor.ask(events.CancelRequested(self._clock.now())), child)
+
+    def _is_cancelled(self, workflow: str) -> bool:
+        actor = self._actors.get(workflow)
+        return actor is not None and actor.machine.state.row.cancel_requested
 
     async def resolve(self, workflow: str, task: str, as_: events.Resolution) -> None:
         actor = self._actors.get(workflow)
@@ -214,6 +254,10 @@ class EmbeddedEngine:
     def register(self, id: str, machine: Machine) -> Actor:
         """Make its driver, which takes facts in from now on; it decides nothing before take_up."""
         actor = self._actors[id] = Actor(id, machine, self)
+        parent = machine.state.row.parent
+        if parent is not None:
+            self._children.add(parent, id)
+            self.admission.lend(parent.workflow, parent.seq)
         return actor
 
     def take_up(self, actor: Actor, wishes: Sequence[commands.Command]) -> None:
@@ -232,6 +276,17 @@ class EmbeddedEngine:
     async def heard(self) -> None:
         """Return when every fact that is there already is in the inbox of its driver."""
         await self._dispatcher.heard()
+
+    def hold(self, workflow: str, seq: int) -> None:
+        """The slot of an attempt that lives on; lent, where a child of it has not ended."""
+        self.admission.hold(workflow, seq)
+        if self._children.unfinished(workflow, seq):
+            self.admission.lend(workflow, seq)
+
+    async def cancel_orphans(self) -> None:
+        """Children of a cancelled workflow that a crash left behind."""
+        for workflow in [id for id in self._actors if self._is_cancelled(id)]:
+            await self._cancel_children(workflow)
 
     def begin_granting(self) -> None:
         """From now on slots are given out: before, it is not known how many are held by attempts that live on."""
@@ -264,7 +319,10 @@ class EmbeddedEngine:
         self._drop(actor.id)
 
     def _drop(self, workflow: str) -> None:
-        self._actors.pop(workflow, None)
+        actor = self._actors.pop(workflow, None)
+        parent = actor.machine.state.row.parent if actor else None
+        if parent is not None and not self._children.remove(parent, workflow):
+            self.admission.reclaim(parent.workflow, parent.seq)
         self._timers.forget(workflow)
         self.admission.forget(workflow)
         self.grant()

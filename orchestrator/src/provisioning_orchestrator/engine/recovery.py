@@ -39,7 +39,7 @@ async def recover(engine: EmbeddedEngine, store: Store, dispatch: Dispatch) -> N
         verdicts = await dispatch.reconcile(running[start : start + RECONCILE_SLICE])
         for id, verdict in verdicts.items():
             if isinstance(verdict, Alive):
-                engine.admission.hold(id.workflow, id.task)
+                engine.hold(id.workflow, id.task)
                 alive += 1
             else:
                 ended.setdefault(id.workflow, []).append(AttemptEnded(id, verdict))
@@ -49,6 +49,7 @@ async def recover(engine: EmbeddedEngine, store: Store, dispatch: Dispatch) -> N
         for fact in ended.get(actor.id, ()):
             actor.tell(fact)
         engine.take_up(actor, wishes)
+    await engine.cancel_orphans()
     engine.begin_granting()
     if found:
         log.info(

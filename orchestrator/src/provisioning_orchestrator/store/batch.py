@@ -53,7 +53,7 @@ class Book:
             row = self._connection.execute(WRITE["find_workflow"], (workflow,)).fetchone()
             if row is None:
                 raise NotFound(f"no workflow {workflow!r}")
-            known = Known(row[0], row[_SEQUENCE], seq_of(row[11] or 0), row[:11])
+            known = Known(row[0], row[_SEQUENCE], seq_of(row[14] or 0), row[:14])
             self.remember(workflow, known)
         return known
 
@@ -95,7 +95,7 @@ class Batch:
         attempts = [attempt_columns(base, attempt) for attempt in changes.attempts]
         events = [event_columns(base, event) for event in changes.events]
         if changes.workflow is None:
-            columns = (*known.columns[:_SEQUENCE], sequence)
+            columns = (*known.columns[:_SEQUENCE], sequence, *known.columns[_SEQUENCE + 1 :])
         elif changes.workflow.id != workflow:
             raise ValueError(f"changes of workflow {workflow!r} hold the row of {changes.workflow.id!r}")
         else:

@@ -40,11 +40,13 @@ class SqliteRecords:
 
         return self._read(read)
 
-    def workflows(self, *, status: str | None, cursor: str | None, limit: int) -> Page:
+    def workflows(self, *, status: str | None, cursor: str | None, limit: int, parent: str | None = None) -> Page:
         before = position_of(cursor, "w", 1)[0] if cursor else POSITION_MAX
 
         def read() -> Page:
-            if status is None:
+            if parent is not None:
+                rows = self._all("workflows_of_parent", parent, before, status, limit + 1)
+            elif status is None:
                 rows = self._all("workflows", before, limit + 1)
             else:
                 rows = self._all("workflows_of_status", before, status, limit + 1)
@@ -132,7 +134,7 @@ class SqliteRecords:
         for row in rows:
             decoder = Decoder(lenient=True)
             record = decoder.workflow(row)
-            reason = row[11] if row[11] is not None else "; ".join(decoder.faults) or None
+            reason = row[14] if row[14] is not None else "; ".join(decoder.faults) or None
             views.append(WorkflowView(record, counts[row[0]], reason))
         return views
 

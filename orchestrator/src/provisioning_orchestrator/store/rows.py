@@ -19,6 +19,7 @@ from provisioning_orchestrator.workflow.records import (
     AttemptStatus,
     EventRecord,
     NewTask,
+    Parent,
     TaskChange,
     TaskError,
     TaskStatus,
@@ -68,6 +69,7 @@ def workflow_columns(number: int, row: WorkflowRow, sequence: int) -> tuple[Any,
         row.cancel_requested,
         row.tasks_total,
         sequence,
+        *((row.parent.workflow, row.parent.task, row.parent.seq) if row.parent else (None, None, None)),
     )
 
 
@@ -162,6 +164,7 @@ class Decoder:
             cancel_requested=bool(row[8]),
             tasks_total=row[9],
             sequence=row[10],
+            parent=None if row[11] is None else Parent(row[11], row[12], row[13]),
         )
 
     def task(self, row: Row) -> tuple[NewTask, TaskChange]:

@@ -25,12 +25,13 @@ class MemoryRecords:
         self._check()
         return _workflow_view(self._disk.find(id))
 
-    def workflows(self, *, status: str | None, cursor: str | None, limit: int) -> Page:
+    def workflows(self, *, status: str | None, cursor: str | None, limit: int, parent: str | None = None) -> Page:
         self._check()
         (before,) = _read(cursor, "w", 1) if cursor else (1 << 62,)
         items: list[WorkflowView] = []
         for stored in self._newest_first():
-            if stored.number < before and status in (None, stored.row.status.value):
+            own = parent is None or (stored.row.parent is not None and stored.row.parent.workflow == parent)
+            if own and stored.number < before and status in (None, stored.row.status.value):
                 if len(items) == limit:
                     return Page(tuple(items), _cursor("w", before))
                 items.append(_workflow_view(stored))

@@ -20,6 +20,7 @@ from provisioning_orchestrator.workflow.records import (
     AttemptStatus,
     Changes,
     EventRecord,
+    Parent,
     TaskStatus,
     WorkflowStatus,
 )
@@ -77,6 +78,31 @@ class RecordsSuite(Suite):
             running = store.records.tasks(workflow="wf_a", status="running", cursor=None, limit=10).items
             assert [view.task.id for view in running] == ["t1"]
             assert store.records.tasks(workflow="wf_b", status="failed", cursor=None, limit=10) == Page((), None)
+
+        self.run(tmp_path, script)
+
+    def test_a_child_keeps_its_parent_and_is_listed_under_it(self, tmp_path: Path) -> None:
+        async def script(store: OpenStore) -> None:
+            await submit(store, "wf_a")
+            parent = Parent("wf_a", "t2", 2)
+            for id in ("wf_b", "wf_c"):
+                await submit(store, id, parent=parent)
+            done = replace(a_row("wf_b", 3, parent=parent), status=WorkflowStatus.CANCELLED, ended_at=NOW)
+            await store.append("wf_b", 1, Changes(done, events=(an_event(2),)))
+            await store.append("wf_c", 1, started(1, 2))
+            for id, expected in (("wf_a", None), ("wf_b", parent), ("wf_c", parent)):
+                assert store.records.workflow(id).row.parent == expected
+                assert (await store.load(id)).workflow.parent == expected
+            pages = {"wf_a": ["wf_c", "wf_b"], "wf_b": [], "nonsense": []}
+            for of, ids in pages.items():
+                page = store.records.workflows(status=None, cursor=None, limit=10, parent=of)
+                assert [view.row.id for view in page.items] == ids
+            first = store.records.workflows(status=None, cursor=None, limit=1, parent="wf_a")
+            assert [view.row.id for view in first.items] == ["wf_c"] and first.next_cursor
+            rest = store.records.workflows(status=None, cursor=first.next_cursor, limit=1, parent="wf_a")
+            assert [view.row.id for view in rest.items] == ["wf_b"] and rest.next_cursor is None
+            ended = store.records.workflows(status="cancelled", cursor=None, limit=10, parent="wf_a")
+            assert [view.row.id for view in ended.items] == ["wf_b"]
 
         self.run(tmp_path, script)
 

@@ -116,9 +116,9 @@ def ended(seq: int, sequence: int, result: bytes = b'{"ok": true}') -> Changes:
     )
 
 
-async def submit(store: Store, id: str, count: int = 3, idempotency: Idempotency | None = None) -> str:
+async def submit(store: Store, id: str, count: int = 3, idempotency: Idempotency | None = None, **more: Any) -> str:
     created = an_event(1, "workflow.submitted", None)
-    return await store.submit(a_row(id, count), tasks(count), [created], idempotency)
+    return await store.submit(a_row(id, count, **more), tasks(count), [created], idempotency)
 
 
 async def all_pages(page: Callable[[str | None], Page]) -> list[Any]:

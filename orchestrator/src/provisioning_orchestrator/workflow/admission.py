@@ -4,7 +4,10 @@
 
 So a workflow of 100,000 ready tasks does not keep a small one waiting.
 
-Nothing of it is stored: requests follow from ready tasks, and held slots from running ones.
+An attempt whose child workflow has not ended lends its slot: it waits for that, or at least may, and ten attempts that
+wait for ten children would otherwise wait for ever.
+
+Nothing of it is stored: requests follow from ready tasks, held slots from running ones, loans from unfinished children.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ class Admission:
         self.slots = slots
         self._held: dict[str, set[int]] = {}
         self._held_count = 0
+        self._lent: set[tuple[str, int]] = set()
         self._requests: dict[str, deque[int]] = {}
         self._turn: deque[str] = deque()  # workflows with requests, in the order of their turn
 
@@ -43,11 +47,21 @@ class Admission:
             held.add(seq)
             self._held_count += 1
 
+    def lend(self, workflow: str, seq: int) -> None:
+        """From now on the slot that this attempt holds does not count."""
+        if seq in self._held.get(workflow, ()):
+            self._lent.add((workflow, seq))
+
+    def reclaim(self, workflow: str, seq: int) -> None:
+        """It counts again; for a moment more may run than there are slots."""
+        self._lent.discard((workflow, seq))
+
     def release(self, workflow: str, seq: int) -> None:
         held = self._held.get(workflow)
         if held is None or seq not in held:
             return
         held.discard(seq)
+        self._lent.discard((workflow, seq))
         self._held_count -= 1
         if not held:
             del self._held[workflow]
@@ -60,12 +74,14 @@ class Admission:
     def forget(self, workflow: str) -> None:
         """Forget its requests and all that it holds."""
         self.withdraw(workflow)
-        self._held_count -= len(self._held.pop(workflow, ()))
+        held = self._held.pop(workflow, set())
+        self._held_count -= len(held)
+        self._lent.difference_update((workflow, seq) for seq in held)
 
     def grants(self) -> list[tuple[str, int]]:
         """Give out the free slots: (workflow, seq) each, and they hold them from now on."""
         granted = []
-        while self._held_count < self.slots and self._turn:
+        while self._held_count - len(self._lent) < self.slots and self._turn:
             workflow = self._turn.popleft()
             requests = self._requests[workflow]
             seq = requests.popleft()

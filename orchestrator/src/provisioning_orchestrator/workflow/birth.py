@@ -7,12 +7,23 @@ or broken, and the wishes that were not yet acted on. So a crash at any point be
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any
 
 from .commands import Command, RequestSlot, SetTimer
 from .expansion import describe, new_task
 from .machine import Machine
 from .propagation import Propagation
-from .records import TASK_ENDED, EventRecord, NewTask, Snapshot, TaskChange, TaskStatus, WorkflowRow, WorkflowStatus
+from .records import (
+    TASK_ENDED,
+    EventRecord,
+    NewTask,
+    Parent,
+    Snapshot,
+    TaskChange,
+    TaskStatus,
+    WorkflowRow,
+    WorkflowStatus,
+)
 from .spec import TaskSpec
 from .state import WorkflowState
 
@@ -24,7 +35,7 @@ Birth = Generator[None, None, tuple[Machine, list[Command]]]
 
 
 def new_rows(
-    workflow: str, name: str, intent: str, at: int, specs: Sequence[TaskSpec]
+    workflow: str, name: str, intent: str, at: int, specs: Sequence[TaskSpec], parent: Parent | None = None
 ) -> Generator[None, None, tuple[WorkflowRow, list[NewTask], EventRecord]]:
     """The rows of a checked submission. Yields between slices, so that a huge one does not stall the others."""
     seqs = {spec.id: position for position, spec in enumerate(specs, start=1)}
@@ -33,9 +44,14 @@ def new_rows(
         tasks.append(new_task(spec, seqs))
         if position % SLICE == 0:
             yield
-    row = WorkflowRow(workflow, name, intent, WorkflowStatus.QUEUED, at, tasks_total=len(tasks), sequence=1)
+    row = WorkflowRow(
+        workflow, name, intent, WorkflowStatus.QUEUED, at, tasks_total=len(tasks), sequence=1, parent=parent
+    )
     shown = [describe(task, specs[task.seq - 1].needs) for task in tasks[:SUBMITTED_SHOWN_MAX]]
-    return row, tasks, EventRecord(1, at, "workflow.submitted", None, {"total": len(tasks), "tasks": shown})
+    data: dict[str, Any] = {"total": len(tasks), "tasks": shown}
+    if parent is not None:
+        data["parent"] = {"workflow_id": parent.workflow, "task": parent.task}
+    return row, tasks, EventRecord(1, at, "workflow.submitted", None, data)
 
 
 def fresh(row: WorkflowRow, tasks: Sequence[NewTask]) -> Birth:

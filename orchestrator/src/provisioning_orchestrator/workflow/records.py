@@ -129,8 +129,20 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """Who submitted a workflow: a task of another one, by its flat id and its seq."""
+
+    workflow: str
+    task: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowRow:
-    """A workflow row, whole. intent: a UUID, random per workflow. sequence: of its last event."""
+    """A workflow row, whole. intent: a UUID, random per workflow. sequence: of its last event.
+
+    parent: None where a person or another program submitted it.
+    """
 
     id: str
     name: str
@@ -142,6 +154,7 @@ class WorkflowRow:
     cancel_requested: bool = False
     tasks_total: int = 0
     sequence: int = 0
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True)

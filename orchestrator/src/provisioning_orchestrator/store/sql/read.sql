@@ -7,20 +7,26 @@ SELECT number FROM workflows WHERE id = ?
 -- name: workflow
 -- One workflow.
 SELECT number, id, name, intent, status, created_at, started_at, ended_at, cancel_requested, tasks_total, sequence,
-       quarantined
+       parent_workflow, parent_task, parent_seq, quarantined
 FROM workflows WHERE id = ?
 
 -- name: workflows
 -- A page of all workflows, newest first.
 SELECT number, id, name, intent, status, created_at, started_at, ended_at, cancel_requested, tasks_total, sequence,
-       quarantined
+       parent_workflow, parent_task, parent_seq, quarantined
 FROM workflows WHERE number < ? ORDER BY number DESC LIMIT ?
 
 -- name: workflows_of_status
 -- A page of the workflows of one status, newest first.
 SELECT number, id, name, intent, status, created_at, started_at, ended_at, cancel_requested, tasks_total, sequence,
-       quarantined
+       parent_workflow, parent_task, parent_seq, quarantined
 FROM workflows WHERE number < ? AND status = ? ORDER BY number DESC LIMIT ?
+
+-- name: workflows_of_parent
+-- A page of the workflows that the tasks of one workflow submitted, newest first; of any status where that is NULL.
+SELECT number, id, name, intent, status, created_at, started_at, ended_at, cancel_requested, tasks_total, sequence,
+       parent_workflow, parent_task, parent_seq, quarantined
+FROM workflows WHERE parent_workflow = ?1 AND number < ?2 AND (?3 IS NULL OR status = ?3) ORDER BY number DESC LIMIT ?4
 
 -- name: unfinished
 -- Workflows that have not ended and are not set aside, oldest first.

@@ -4,8 +4,8 @@
 -- name: put_workflows
 -- A new workflow, or the changing part of one that is there.
 INSERT INTO workflows (number, id, name, intent, status, created_at, started_at, ended_at, cancel_requested,
-                       tasks_total, sequence)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                       tasks_total, sequence, parent_workflow, parent_task, parent_seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO UPDATE SET
     status = excluded.status, started_at = excluded.started_at, ended_at = excluded.ended_at,
     cancel_requested = excluded.cancel_requested, tasks_total = excluded.tasks_total, sequence = excluded.sequence
@@ -59,6 +59,7 @@ SELECT digest, workflow FROM idempotency WHERE token = ? AND route = ? AND key =
 -- name: find_workflow
 -- The columns of put_workflows, and the highest place of its tasks.
 SELECT number, id, name, intent, status, created_at, started_at, ended_at, cancel_requested, tasks_total, sequence,
+       parent_workflow, parent_task, parent_seq,
        (SELECT max(place) FROM tasks WHERE place BETWEEN number << 32 AND number << 32 | 4294967295)
 FROM workflows WHERE id = ?
 
