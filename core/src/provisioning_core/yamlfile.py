@@ -31,7 +31,10 @@ SHOWN_MAX = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a file. line, column: from 1. field: `servers[2].plan`, empty for the whole file."""
+    """One fault of a file. line, column: from 1; 0: not known, the value was computed (KCL).
+
+    field: `servers[2].plan`, empty for the whole file.
+    """
 
     file: str
     line: int
@@ -39,8 +42,12 @@ class Problem:
     field: str
     message: str
 
+    @property
+    def there(self) -> tuple[int, int, str]:
+        return self.line, self.column, self.message
+
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}"
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         return f"{where}  {self.field}: {self.message}" if self.field else f"{where}  {self.message}"
 
 
@@ -100,6 +107,10 @@ def suggestion(value: str, known: Sequence[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def in_line(line: int) -> str:
+    return f" in line {line}" if line else ""
+
+
 @dataclass(slots=True)
 class Cursor:
     """A node at its place. Every question either gives the value or notes a problem and gives None."""
@@ -110,10 +121,19 @@ class Cursor:
     problems: list[Problem]
 
     def fail(self, message: str) -> None:
-        if len(self.problems) < PROBLEMS_MAX:
-            mark = self.node.start_mark if self.node is not None else None
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self.problems.append(Problem(self.file, line, column, self.path, message))
+        """Note it; once, where one place of the file means several things."""
+        line, column = self.place()
+        same = (line, column, message)
+        if len(self.problems) >= PROBLEMS_MAX or (line and any(same == each.there for each in self.problems)):
+            return
+        self.problems.append(Problem(self.file, line, column, self.path, message))
+
+    def place(self) -> tuple[int, int]:
+        """Line and column, from 1; zeros where they are not known."""
+        mark = self.node.start_mark if self.node is not None else None
+        if mark:
+            return mark.line + 1, mark.column + 1
+        return (1, 1) if self.node is None else (0, 0)
 
     def finish(self) -> None:
         """Raises DefinitionErrors where anything was noted."""
@@ -122,7 +142,7 @@ class Cursor:
 
     def record(self, known: Sequence[str], required: Sequence[str] = ()) -> dict[str, Cursor] | None:
         """The fields of a mapping by name; unknown, duplicate and missing ones are noted, null ones left out."""
-        entries = self._entries()
+        entries = self.entries()
         if entries is None:
             return None
         fields: dict[str, Cursor] = {}
@@ -140,7 +160,7 @@ class Cursor:
         if not isinstance(self.node, yaml.SequenceNode):
             self.fail(f"expected a list, got {self.kind()}")
             return []
-        return [self._below(node, f"{self.path}[{place}]") for place, node in enumerate(self.node.value)]
+        return [self.below(node, f"{self.path}[{place}]") for place, node in enumerate(self.node.value)]
 
     def text(self, pattern: re.Pattern[str], accepted: str) -> str | None:
         """A string that matches in full. accepted: in words, for the message."""
@@ -164,7 +184,7 @@ class Cursor:
 
     def texts(self, key: re.Pattern[str], value: re.Pattern[str], accepted: str, most: int) -> dict[str, str] | None:
         """A mapping of text to text, at most `most` entries."""
-        entries = self._entries()
+        entries = self.entries()
         if entries is None:
             return None
         if len(entries) > most:
@@ -183,6 +203,10 @@ class Cursor:
             return None
         return _scalar(self.node)
 
+    def plain(self) -> Any:
+        """The whole tree as plain data; of a field that is given twice the first."""
+        return plain(self.node)
+
     def kind(self) -> str:
         """What it is, in words, with its value where that helps."""
         if self.node is None:
@@ -195,7 +219,7 @@ class Cursor:
         words = {bool: "the boolean", int: "the number", float: "the number", str: "the text", _Tagged: "the tagged"}
         return "nothing" if value is None else f"{words[type(value)]} {shown(self.node.value)}"
 
-    def _entries(self) -> list[tuple[str, Cursor, Cursor]] | None:
+    def entries(self) -> list[tuple[str, Cursor, Cursor]] | None:
         """(name, the name's place, the value's) for each text name; other names and repeated ones are noted."""
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"expected a mapping, got {self.kind()}")
@@ -204,20 +228,32 @@ class Cursor:
         entries = []
         for name_node, node in self.node.value:
             if not isinstance(name_node, yaml.ScalarNode):
-                self._below(name_node, self.path).fail("a field's name must be text")
+                self.below(name_node, self.path).fail("a field's name must be text")
                 continue
             name = name_node.value
             label = name if re.fullmatch(r"[A-Za-z0-9_-]{1,63}", name) else shown(name)
-            at = self._below(name_node, f"{self.path}.{label}" if self.path else label)
+            at = self.below(name_node, f"{self.path}.{label}" if self.path else label)
             if name in first:
-                at.fail(f"the field {shown(name)} is already given in line {first[name]}")
+                at.fail(f"the field {shown(name)} is already given{in_line(first[name])}")
                 continue
-            first[name] = name_node.start_mark.line + 1
-            entries.append((name, at, self._below(node, at.path)))
+            first[name] = at.place()[0]
+            entries.append((name, at, self.below(node, at.path)))
         return entries
 
-    def _below(self, node: yaml.Node, path: str) -> Cursor:
+    def below(self, node: yaml.Node, path: str) -> Cursor:
         return Cursor(node, self.file, path, self.problems)
+
+
+def plain(node: yaml.Node | None) -> Any:
+    """As Cursor.plain."""
+    if isinstance(node, yaml.MappingNode):
+        fields: dict[str, Any] = {}
+        for name, below in node.value:
+            fields.setdefault(str(name.value), plain(below))
+        return fields
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(below) for below in node.value]
+    return _scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
 
 # --- YAML 1.2's core schema ------------------------------------------------------------------------------------------

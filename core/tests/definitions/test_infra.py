@@ -68,7 +68,7 @@ networks:
 servers:
   - name: web-1
     network: wuji-nte
-    plan: 2xCPU-4GB
+    plan: 2 cpu 4 gb
   - name: 012
     plan: 12:30:45
     plan: 1cpu-1gb
@@ -95,8 +95,8 @@ sevrers: []
         ("15:5", "servers[2]", "'plan' is missing"),
         ("15:11", "servers[2].name", "a-z, 0-9 and -"),
         ("17:12", "servers[2].count", "from 1 to 1000, got 0"),
-        ("18:13", "servers[2].labels", "'key' is set by the provider"),
         ("18:14", "servers[2].labels.Role", "the name 'Role'"),
+        ("18:25", "servers[2].labels.key", "'key' is set by the provider"),
         ("18:36", "servers[2].labels.n", "the number '1'"),
         ("19:5", "servers[3]", "expected a mapping, got the number '3'"),
         ("20:12", "servers[4].name", "'web-1' is already defined in line 8"),
