@@ -138,6 +138,7 @@ class _Daemon:
             nu=settings.nu,
             workspace=settings.workspace,
             sync_attempts=settings.sync_attempts,
+            url=f"http://127.0.0.1:{self._port}",
         )
         await dispatch.open()
         store = self._store = await SqliteStore.open(settings.data_dir, self._failed, lock=self._lock)
@@ -160,6 +161,7 @@ class _Daemon:
             observers=[self._feed],
             slots=settings.slots,
             grace_s=settings.grace_s,
+            sign=self._tasks.token,
             on_failure=self._failed,
             offload=asyncio.to_thread,
         )

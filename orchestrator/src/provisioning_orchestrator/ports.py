@@ -114,6 +114,7 @@ class AttemptSpec:
     input: the one line of JSON that the operation reads on standard input, without its newline.
     fence: the number of this daemon's reign over the store; grows at each start of a daemon.
     timeout_s: the attempt is killed after it, daemon or no daemon. grace_s: between TERM and KILL.
+    token: opens the API for this attempt alone; empty: it gets none.
     """
 
     id: AttemptId
@@ -122,6 +123,7 @@ class AttemptSpec:
     timeout_s: float
     grace_s: float
     fence: int
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

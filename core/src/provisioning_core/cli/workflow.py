@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LIST_LIMIT = 20
 TASKS_SHOWN = 200
+CHILDREN_SHOWN = 20
 LOG_CHUNK_BYTES = 64 * 1024
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 
@@ -58,16 +59,19 @@ ID = click.argument("workflow_id", metavar="ID", shell_complete=complete_workflo
     examples="""
         provisioning workflow list
         provisioning workflow list --status failed -o json
+        provisioning workflow list --parent @last         # what its tasks submitted
     """,
 )
 @click.option("--status", type=click.Choice(STATUSES), help="Only these.")
+@click.option("--parent", metavar="ID", help="Only those that tasks of this workflow submitted.")
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=LIST_LIMIT, show_default=True, help="At most so many."
 )
 @with_session
-def list_(session: Session, status: str | None, limit: int) -> None:
+def list_(session: Session, status: str | None, parent: str | None, limit: int) -> None:
     """The workflows, newest first."""
-    items = list(session.orchestrator.workflows(status=status, limit=limit))
+    under = find(session, parent) if parent else None
+    items = list(session.orchestrator.workflows(status=status, limit=limit, parent=under))
     head = ("ID", "NAME", "STATUS", "TASKS", "CREATED", "TOOK")
 
     def row(item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -138,7 +142,11 @@ def _show_to_people(session: Session, id_: str) -> None:
     from .snapshot import snapshot, task_row
 
     picture, row, tasks = snapshot(session, id_, TASKS_SHOWN)
-    for line in _about(row):
+    children = list(session.orchestrator.workflows(parent=id_, limit=CHILDREN_SHOWN))
+    for line in [
+        *_about(row),
+        *(f"child     {one['workflow_id']}  {one['status']}  {one['name']}" for one in children),
+    ]:
         session.print(clean(line))
     session.out.say()
     head = ("TASK", "STATUS", "ATTEMPTS", "TOOK", "WHAT")
@@ -161,6 +169,8 @@ def _about(row: Mapping[str, Any]) -> list[str]:
         f"created   {row.get('created_at')}",
         "tasks     " + ", ".join(f"{count} {status}" for status, count in counts.items() if count),
     ]
+    if parent := row.get("parent"):
+        lines.append(f"parent    {parent['workflow_id']} task {parent['task']}")
     if row.get("quarantined"):
         lines.append(f"set aside {row['quarantined']}")
     return lines

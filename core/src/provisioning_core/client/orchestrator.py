@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError, UnreachableError, UsageError
@@ -40,6 +40,11 @@ class Orchestrator:
             path_of("workflows", resource, action), {"infra": infra, "params": dict(params)}, idempotency_key
         )
         return str(answer["workflow_id"])
+
+    def submit_workflow(self, name: str, tasks: Sequence[Mapping[str, Any]], idempotency_key: str) -> str:
+        """The same for a workflow of several tasks."""
+        body = {"name": name, "tasks": [dict(task) for task in tasks]}
+        return str(self._send_again("/workflows", body, idempotency_key)["workflow_id"])
 
     def cancel(self, workflow: str) -> None:
         self._send_again(path_of("workflows", workflow, "cancel"), {}, None)
@@ -78,9 +83,11 @@ class Orchestrator:
         found: dict[str, Any] = self.connection.call("GET", path_of("workflows", id_))
         return found
 
-    def workflows(self, *, status: str | None = None, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        """Newest first."""
-        return self._pages("/workflows", status=status, limit=limit)
+    def workflows(
+        self, *, status: str | None = None, limit: int | None = None, parent: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Newest first. parent: only those that tasks of this workflow submitted."""
+        return self._pages("/workflows", status=status, limit=limit, parent=parent)
 
     def tasks(self, workflow: str, *, status: str | None = None, limit: int | None = None) -> Iterator[dict[str, Any]]:
         return self._pages(path_of("workflows", workflow, "tasks"), status=status, limit=limit)
@@ -128,12 +135,15 @@ class Orchestrator:
         """All records so far, in order."""
         return list(self._pages(path_of("workflows", workflow, "events"), status=None, limit=None))
 
-    def _pages(self, path: str, *, status: str | None, limit: int | None) -> Iterator[dict[str, Any]]:
+    def _pages(
+        self, path: str, *, status: str | None, limit: int | None, parent: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         left = limit
         for _ in range(PAGES_MAX):
             size = PAGE_LIMIT if left is None else min(left, PAGE_LIMIT)
-            page = self.connection.call("GET", path, query={"limit": size, "status": status, "cursor": cursor})
+            query = {"limit": size, "status": status, "cursor": cursor, "parent": parent}
+            page = self.connection.call("GET", path, query=query)
             yield from page["items"]
             if left is not None:
                 left -= len(page["items"])

@@ -32,17 +32,25 @@ _NOTHING = ("", 0.0)
 
 
 class Dispatcher:
-    """tell(fact) must return at once.
+    """tell(fact) must return at once. sign: makes the token of an attempt.
 
     Starts overlap: each waits for an answer of the runner, and there are never more of them than slots. What concerns
     an attempt that is being started waits for that.
     """
 
-    def __init__(self, store: Store, dispatch: Dispatch, tell: Callable[[Fact], None], grace_s: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        dispatch: Dispatch,
+        tell: Callable[[Fact], None],
+        grace_s: float,
+        sign: Callable[[AttemptId], str],
+    ) -> None:
         self._store = store
         self._dispatch = dispatch
         self._tell = tell
         self._grace_s = grace_s
+        self._sign = sign
         self._wishes: deque[tuple[str, AttemptId, tuple[str, float]]] = deque()
         self._wake = asyncio.Event()
         self._starting: dict[AttemptId, asyncio.Task[None]] = {}
@@ -126,4 +134,5 @@ class Dispatcher:
             timeout_s=timeout_s,
             grace_s=self._grace_s,
             fence=self.fence,
+            token=self._sign(id),
         )

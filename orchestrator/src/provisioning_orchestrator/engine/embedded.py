@@ -60,7 +60,9 @@ async def inline(work: Callable[[], T]) -> T:
 
 
 class EmbeddedEngine:
-    """offload: runs heavy pure work beside the loop (the daemon: in a thread).
+    """sign: makes the token that an attempt gets.
+
+    offload: runs heavy pure work beside the loop (the daemon: in a thread).
 
     on_failure: told once, when the store failed and nothing may be decided any more: the process should end.
     """
@@ -76,6 +78,7 @@ class EmbeddedEngine:
         observers: Sequence[Observer] = (),
         slots: int = 10,
         grace_s: float = 10.0,
+        sign: Callable[[AttemptId], str] = lambda _: "",
         on_failure: Callable[[Exception], None] = lambda _: None,
         offload: Offload = inline,
     ) -> None:
@@ -92,7 +95,7 @@ class EmbeddedEngine:
         self._children = Children()
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: a simulation must not depend on addresses
         self._timers = Timers(clock, self._delay_ended)
-        self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s)
+        self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s, sign)
         self._recovered = asyncio.Event()
         self._stopped = False
         self._failed = False

@@ -42,6 +42,7 @@ class LocalDispatch:
     data_dir: belongs to this daemon alone. python, nu: what runs `.py` and `.nu` operations (nu None: the one on PATH).
     workspace: handed to operations as PROVISIONING_WORKSPACE. sync_attempts: the files of attempts reach the disk
     before and after the operation (docs/decisions/102-sync-attempts.md). boot_id: not the machine's own, for tests.
+    url: handed to operations as PROVISIONING_URL, with the token of each attempt.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class LocalDispatch:
         nu: Path | None,
         workspace: Path | None,
         sync_attempts: bool = False,
+        url: str | None = None,
         boot_id: str | None = None,
     ) -> None:
         self._data = data_dir.absolute()
@@ -60,6 +62,7 @@ class LocalDispatch:
         self._interpreters = Interpreters(python, nu)
         self._workspace = workspace
         self._sync = sync_attempts
+        self._url = url
         self._boot_id = boot_id or processes.boot_id()
         self._starting: dict[AttemptId, asyncio.Future[None]] = {}
         self._closed = False
@@ -81,6 +84,7 @@ class LocalDispatch:
             library=self._library,
             workspace=self._workspace.absolute() if self._workspace is not None else None,
             sync=self._sync,
+            url=self._url,
         )
         self._spawner.start()
 

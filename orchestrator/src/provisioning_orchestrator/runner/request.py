@@ -7,6 +7,7 @@ the lock in it, travels beside the message.
 from __future__ import annotations
 
 MESSAGE_BYTES_MAX = 128 * 1024
+TOKEN_VARIABLE = "PROVISIONING_TOKEN_FILE"  # noqa: S105 - in a request it holds the token itself
 
 
 class Request:

@@ -29,7 +29,7 @@ import time
 
 from . import processes, statefile
 from .logcap import LogCap
-from .request import Request
+from .request import TOKEN_VARIABLE, Request
 
 EXEC_FAILED = 127
 POLL_S = 0.02
@@ -62,6 +62,8 @@ class Shim:
         self._cancelled = False
         self._kill_at = _FOREVER
         self._open = [state]
+        self._tell: dict[str, str] = {}
+        self._remove: list[str] = []
 
     def run(self) -> bool:
         """The whole life of the attempt. True: nothing of it is left in this process, which may serve another one."""
@@ -69,6 +71,8 @@ class Shim:
             return self._live()
         finally:
             os.chdir("/")
+            for path in self._remove:
+                os.unlink(path)  # noqa: PTH108
             while self._open:
                 os.close(self._open.pop())  # The state file last: its lock says that all is over.
 
@@ -120,24 +124,34 @@ class Shim:
         if os.listdir(self._work):  # noqa: PTH208
             raise Refused("the working directory is not empty")
         os.fchdir(self._work)
-        self._input = self._anonymous_file()
+        self._input = self._anonymous_file("input")
         self._open.append(self._input)
-        self._fill(os.pread(self._state, request.input, statefile.REGIONS_END) + b"\n")
+        _fill(self._input, os.pread(self._state, request.input, statefile.REGIONS_END) + b"\n")
+        self._tell = dict(entry.partition("=")[::2] for entry in request.environment)
+        if token := self._tell.get(TOKEN_VARIABLE):
+            self._tell[TOKEN_VARIABLE] = self._private_file("token", token.encode() + b"\n")
 
-    def _anonymous_file(self) -> int:
+    def _anonymous_file(self, name: str) -> int:
         """The operation must not get the state file itself: it could write into it."""
         if hasattr(os, "memfd_create"):
-            return os.memfd_create("input", os.MFD_CLOEXEC)
-        path = self._request.keep + ".input"
+            return os.memfd_create(name, os.MFD_CLOEXEC)
+        path = f"{self._request.keep}.{name}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.unlink(path)  # noqa: PTH108
         return fd
 
-    def _fill(self, content: bytes) -> None:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(self._input, view) :]
-        os.lseek(self._input, 0, os.SEEK_SET)
+    def _private_file(self, name: str, content: bytes) -> str:
+        """A path at which the operation and all below it can read this as long as the shim lives, and nobody later."""
+        if hasattr(os, "memfd_create"):
+            fd = self._anonymous_file(name)
+            path = f"/proc/{os.getpid()}/fd/{fd}"
+        else:
+            path = f"{self._request.keep}.{name}"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._remove.append(path)
+        self._open.append(fd)
+        _fill(fd, content)
+        return path
 
     def _claim(self) -> None:
         pid = os.getpid()
@@ -159,10 +173,7 @@ class Shim:
     def _spawn(self) -> int | None:
         """The operation's pid; None: exec failed, nothing of it ran, and the outcome says so."""
         request = self._request
-        environment = self._environment.copy()
-        for entry in request.environment:
-            name, _, value = entry.partition("=")
-            environment[name] = value
+        environment = self._environment | self._tell
         self._score(self._scores[1])
         try:
             main = os.posix_spawn(
@@ -360,6 +371,13 @@ class Shim:
             statefile.write(self._state, statefile.NOTE, {"why": text})
         except OSError:
             pass
+
+
+def _fill(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
 
 
 _AWAITED = {signal.SIGCHLD, signal.SIGTERM}

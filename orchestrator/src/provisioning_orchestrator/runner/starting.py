@@ -24,7 +24,7 @@ from . import processes, statefile
 from .command import Interpreters, Refusal
 from .files import AttemptDirectories, AttemptFiles, sync_directory
 from .library import LibraryFiles
-from .request import Request
+from .request import TOKEN_VARIABLE, Request
 from .spawner import Spawner
 from .watch import Watched, Watcher
 from .workdirs import WorkDirectories
@@ -47,6 +47,7 @@ class Starter:
         library: LibraryFiles,
         workspace: Path | None,
         sync: bool,
+        url: str | None,
     ) -> None:
         self._directories = directories
         self._work = work
@@ -56,6 +57,7 @@ class Starter:
         self._library = library
         self._workspace = workspace
         self._sync = sync
+        self._url = url
 
     async def begin(self, spec: AttemptSpec, settled: asyncio.Future[None]) -> None:
         """Settled with a result when the attempt runs, or was told as a fact; with StartRefused when nothing runs.
@@ -139,6 +141,9 @@ class Starter:
             f"PROVISIONING_LEAVE={files.leave}",
             f"{processes.MARK_VARIABLE}={mark}",
         ]
+        if self._url is not None and spec.token:
+            # The shim puts the token into an anonymous file: no other process may read it in an environment.
+            environment += [f"PROVISIONING_URL={self._url}", f"{TOKEN_VARIABLE}={spec.token}"]
         if self._workspace is not None:
             environment.append(f"PROVISIONING_WORKSPACE={self._workspace}")
         return Request(
