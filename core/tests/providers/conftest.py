@@ -9,14 +9,24 @@ import pytest
 from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Wish
 from provisioning_core.providers.local import LocalProvider, destroy
+from provisioning_core.providers.local.registry import Isolation
 
 
 @pytest.fixture(scope="session")
 def namespaces(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips, with the kernel's reason, where user namespaces are refused."""
-    workspace = tmp_path_factory.mktemp("probe")
+    _need("namespace", tmp_path_factory.mktemp("probe"))
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips, with the reason, where there can be no machine of the level `image`."""
+    _need("image", tmp_path_factory.mktemp("probe"))
+
+
+def _need(level: Isolation, workspace: Path) -> None:
     try:
-        LocalProvider(workspace, isolation="namespace").create(Wish("server", "probe", "probe", "probe", "probe"))
+        LocalProvider(workspace, isolation=level).create(Wish("server", "probe", "probe", "probe", "probe"))
     except ProviderError as error:
         if error.code != "isolation_unavailable":
             raise

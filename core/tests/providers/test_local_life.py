@@ -266,7 +266,7 @@ def test_plain_processes_end_with_a_room_that_was_killed(workspace: Path) -> Non
 
 @needs_ssh
 def test_a_machine_can_be_an_interpreter_of_its_own_where_forking_is_unsafe(tmp_path: Path) -> None:
-    from provisioning_core.providers.local import keys, room
+    from provisioning_core.providers.local import keys, launch
     from provisioning_core.providers.local.setting import Setting
 
     public = keys._make_pair(tmp_path / "key", "test")
@@ -274,7 +274,7 @@ def test_a_machine_can_be_an_interpreter_of_its_own_where_forking_is_unsafe(tmp_
     listener = socket.create_server(("127.0.0.1", 0))
     ours, theirs = socket.socketpair()
     with open(tmp_path / "log", "wb") as log, listener:  # noqa: PTH123
-        pid = room._spawn_beside(setting, listener, theirs, log.fileno())
+        pid = launch.spawn_beside(setting, listener, theirs, log.fileno())
         port = listener.getsockname()[1]
     theirs.close()
     assert ours.recv(100) == b"ready\n", (tmp_path / "log").read_text()

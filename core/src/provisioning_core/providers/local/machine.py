@@ -21,8 +21,8 @@ from typing import Any
 
 import asyncssh
 
-from . import forward, processes
-from .session import Sessions
+from . import boot, forward, processes
+from .session import Sessions, environment
 from .setting import Setting
 
 _HOSTS_BEGIN, _HOSTS_END = "# machines of this network (kept by provisioning)", "# end of machines"
@@ -55,6 +55,8 @@ class _Machine:
         async with await asyncssh.listen(sock=listener, **self.options()):
             control.setblocking(False)
             await loop.sock_sendall(control, b"ready\n")
+            if self.setting.first:
+                boot.begin(self.setting, {"LANG": "C.UTF-8", **environment(self.setting)})
             hears = asyncio.create_task(self._hear(control, over))
             await over.wait()
             hears.cancel()
@@ -172,4 +174,5 @@ async def _warm_up() -> None:
         async with echo:
             reader, _ = await client.open_connection("localhost", echo.sockets[0].getsockname()[1])
             await reader.read()
+        await client.forward_remote_port("127.0.0.1", 0, "127.0.0.1", 9)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)

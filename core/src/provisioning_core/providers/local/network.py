@@ -10,11 +10,21 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from dataclasses import dataclass
 
 from . import forks, kernel
 from .netlink import Netlink
 
 _BRIDGE = "bridge0"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A machine's network namespace, by its descriptor. grounded: it belongs to a user namespace below the ground;
+    else to one of root's own, who needs no ground to get there."""
+
+    descriptor: int
+    grounded: bool = True
 
 
 class Networks:
@@ -25,8 +35,8 @@ class Networks:
         self._spaces: dict[str, int] = {}
         self._cables = 0
 
-    def connect(self, machine: int, network: str, cidr: str, address: str) -> str | None:
-        """Lay a cable into the machine's network namespace (a descriptor). None, or why there can be none.
+    def connect(self, machine: Space, network: str, cidr: str, address: str) -> str | None:
+        """Lay a cable into the machine's network namespace. None, or why there can be none.
 
         Without a cable, on a kernel that knows no bridges, the machine has its address on the loopback.
         """
@@ -38,37 +48,39 @@ class Networks:
             self.isolate(machine, ipaddress.IPv4Interface(f"{address}/32"))
             return str(error)
 
-    def isolate(self, machine: int, address: ipaddress.IPv4Interface | None = None) -> None:
+    def isolate(self, machine: Space, address: ipaddress.IPv4Interface | None = None) -> None:
         """A machine without a network: its loopback works, and has this address too."""
 
         def lift() -> bytes:
-            kernel.enter(self._ground, kernel.NEW_USER)
-            kernel.enter(machine, kernel.NEW_NET)
+            if machine.grounded:
+                kernel.enter(self._ground, kernel.NEW_USER)
+            kernel.enter(machine.descriptor, kernel.NEW_NET)
             with Netlink() as link:
                 link.up("lo")
                 if address is not None:
                     link.add_address("lo", address)
             return b""
 
-        forks.answer(lift, keep=(self._ground, machine))
+        forks.answer(lift, keep=(self._ground, machine.descriptor))
 
     def forget(self, networks_alive: set[str]) -> None:
         """Let go of the networks that no machine uses any more."""
         for network in self._spaces.keys() - networks_alive:
             os.close(self._spaces.pop(network))
 
-    def _lay_cable(self, machine: int, network: str, subnet: ipaddress.IPv4Network, address: str) -> None:
+    def _lay_cable(self, machine: Space, network: str, subnet: ipaddress.IPv4Network, address: str) -> None:
         gateway = next(iter(subnet.hosts()))
         space = self._space(network, subnet, gateway)
         self._cables += 1
         name = f"cable{self._cables}"
 
         def lay() -> bytes:
-            kernel.enter(self._ground, kernel.NEW_USER)
+            if machine.grounded:
+                kernel.enter(self._ground, kernel.NEW_USER)
             kernel.enter(space, kernel.NEW_NET)
             with Netlink() as bridge_side:
-                bridge_side.add_cable(name, master=_BRIDGE, peer="eth0", peer_namespace=machine)
-            kernel.enter(machine, kernel.NEW_NET)
+                bridge_side.add_cable(name, master=_BRIDGE, peer="eth0", peer_namespace=machine.descriptor)
+            kernel.enter(machine.descriptor, kernel.NEW_NET)
             with Netlink() as machine_side:
                 machine_side.up("lo")
                 machine_side.add_address("eth0", ipaddress.IPv4Interface(f"{address}/{subnet.prefixlen}"))
@@ -76,7 +88,7 @@ class Networks:
                 machine_side.add_default_route("eth0", gateway)
             return b""
 
-        forks.answer(lay, keep=(self._ground, space, machine))
+        forks.answer(lay, keep=(self._ground, space, machine.descriptor))
 
     def _space(self, network: str, subnet: ipaddress.IPv4Network, gateway: ipaddress.IPv4Address) -> int:
         if network not in self._spaces:

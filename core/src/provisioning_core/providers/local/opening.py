@@ -20,9 +20,10 @@ from pathlib import Path
 
 from . import machine, processes
 from .door import at_door
+from .launch import live_beside
 from .processes import LINUX, Identity
 from .registry import Registry, replace_file
-from .room import Room, live_beside
+from .room import Room
 from .setting import Setting
 
 if LINUX:

@@ -28,9 +28,10 @@ _ROOM_ENDS_S = 10.0
 class LocalProvider:
     """Machines of one workspace, all they are lies in <workspace>/.provisioning/local.
 
-    isolation: "namespace" (Linux: own hostname, processes, file system, network), "process" (a plain process with a
-    directory of its own), or None: the best that this host allows; `PROVISIONING_LOCAL_ISOLATION` says the same. What a
-    server shares with the host is in its attribute `shared_with_host`, and is said on standard error.
+    isolation: "namespace" (Linux: own hostname, processes, file system, network), "image" (these, and packages, users
+    and services as on any server), "process" (a plain process with a directory of its own), or None: "image" where a
+    server's spec has an `image`, else the best of the other two that this host allows; `PROVISIONING_LOCAL_ISOLATION`
+    says the same. What a server shares with the host is in its attribute `shared_with_host`.
     """
 
     name = "local"
@@ -40,11 +41,11 @@ class LocalProvider:
     ) -> None:
         self.workspace = Path(workspace)
         wanted = isolation or settings.get("isolation") or os.environ.get("PROVISIONING_LOCAL_ISOLATION") or None
-        if wanted not in ("namespace", "process", None):
+        if wanted not in ("namespace", "process", "image", None):
             raise ProviderError(
                 f"cannot separate machines by the isolation {wanted!r}",
                 code="unknown_isolation",
-                hint="namespace or process",
+                hint="process, namespace or image",
                 retryable=False,
             )
         self._isolation = cast("Isolation | None", wanted)
@@ -58,7 +59,7 @@ class LocalProvider:
         answer = ask_room(self.workspace, request, lambda fields: announce(self._resource(decode_record(fields))))
         record = decode_record(answer["done"])
         _wait_for_ssh(record)
-        if record.shared_with_host:
+        if record.isolation == "process":
             shared = ", ".join(record.shared_with_host)
             sys.stderr.write(f"warning: server {record.name!r} is a plain process: it shares {shared} with this host\n")
         if record.network_refusal:
@@ -136,6 +137,7 @@ class LocalProvider:
                 "network": record.spec.get("network"),
                 "network_refusal": record.network_refusal,
                 "isolation": record.isolation,
+                "image": record.image,
                 "shared_with_host": list(record.shared_with_host),
                 "ssh": {
                     "host": record.ssh_host,
@@ -171,7 +173,7 @@ def destroy(workspace: Path) -> None:
 
 def _end_machine(record: Record) -> None:
     """Kill the machine's first process, and with it all the others. Raises ProviderError where it does not end."""
-    if record.isolation == "namespace":
+    if record.inside:
         gone = processes.end(record.process, (signal.SIGKILL,), grace_s=_STOP_S)
     else:  # it clears its own sessions away; where it does not, we do
         below = processes.descendants(record.process.pid) if processes.alive(record.process) and record.process else []

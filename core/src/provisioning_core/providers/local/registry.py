@@ -36,7 +36,7 @@ from ...errors import ProviderError
 from ...provider import Kind, Wish
 from .processes import Identity
 
-Isolation = Literal["namespace", "process"]
+Isolation = Literal["namespace", "process", "image"]
 DEFAULT_CIDR = "10.77.0.0/24"
 SSH_PORT = 2222
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -48,6 +48,9 @@ class Record:
     """One resource. process: the machine's, while it has one. ready: SSH has answered once.
 
     network_refusal: why a machine reaches no other one of its network, None where it does.
+
+    At the level `image`: image: its name; layer: which directory of <root>/images it lies on; first: the host's uid of
+    its root, where root runs us.
 
     ssh_host, ssh_port: where the host reaches it; address: its own, in its network. network: the network's id.
     """
@@ -73,6 +76,14 @@ class Record:
     ready: bool = False
     shared_with_host: tuple[str, ...] = ()
     network_refusal: str | None = None
+    image: str | None = None
+    layer: str | None = None
+    first: int | None = None
+
+    @property
+    def inside(self) -> bool:
+        """It has namespaces of its own."""
+        return self.isolation in ("namespace", "image")
 
 
 class Registry:

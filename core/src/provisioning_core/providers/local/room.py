@@ -32,7 +32,8 @@ from typing import Any
 
 from ...errors import ProviderError
 from ...provider import Wish
-from . import forks, machine, processes
+from ...yamlfile import shown, suggestion
+from . import forks, launch, processes
 from .disk import make_disk
 from .keys import host_key, workspace_key
 from .processes import LINUX
@@ -40,8 +41,9 @@ from .registry import SSH_PORT, Isolation, Record, Registry, new_record
 from .setting import Setting
 
 if LINUX:
-    from . import kernel, sandbox
-    from .network import Networks
+    from . import hostimage, imagebox, owners, sandbox
+    from .imagebox import Layers
+    from .network import Networks, Space
 
 _UNUSED_S = 10.0  # a room in which no machine was ever made
 _READY_S = 20.0
@@ -129,7 +131,8 @@ class Room:
 
     def _settled(self, record: Record, isolation: Isolation | None) -> Record:
         """Decide how far the new machine is separated from the host, and where SSH reaches it."""
-        if isolation == "namespace" and self._refusal:
+        isolation = isolation or ("image" if record.spec.get("image") else None)
+        if isolation in ("namespace", "image") and self._refusal:
             raise ProviderError(
                 f"cannot create server {record.name!r} in namespaces: {self._refusal}",
                 code="isolation_unavailable",
@@ -137,10 +140,12 @@ class Room:
                 retryable=False,
             )
         level: Isolation = isolation or ("process" if self._refusal else "namespace")
+        if level == "image":
+            record = self._imaged(record)
         host, port = (f"127.42.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}", SSH_PORT)
         if not LINUX:
             host, port = "127.0.0.1", 20000 + secrets.randbelow(10000)  # only this address exists there
-        if level == "namespace":
+        if level != "process":
             return replace(record, isolation=level, ssh_host=host, ssh_port=port, address=record.address or host)
         return replace(
             record,
@@ -152,10 +157,39 @@ class Room:
             shared_with_host=_SHARED_BY_PROCESS_LEVEL,
         )
 
+    def _imaged(self, record: Record) -> Record:
+        """Decide what the disk of a new machine lies on. Raises ProviderError where it can't be had."""
+        name = str(record.spec.get("image") or "host")
+        refusal = hostimage.refusal()
+        if name not in hostimage.names():
+            raise ProviderError(
+                f"cannot create server {record.name!r}: no image {shown(name)}.{suggestion(name, hostimage.names())}",
+                code="unknown_image",
+                hint=f"there are: {', '.join(hostimage.names())}",
+                retryable=False,
+            )
+        if refusal:
+            raise ProviderError(
+                f"cannot create server {record.name!r} from the image {name!r}: {refusal}",
+                code="isolation_unavailable",
+                retryable=False,
+            )
+        layer = forks.answer(lambda: hostimage.base(self._registry).encode()).decode()
+        shared = ("kernel", "/usr, read-only below the machine's own changes")
+        return replace(record, image=name, layer=layer, first=owners.fresh_range(), shared_with_host=shared)
+
+    def _layers(self, record: Record) -> Layers:
+        assert record.layer is not None
+        layer = self._registry.root / "images" / record.layer
+        return Layers((str(layer / "system"),), (str(layer / "usr"), "/usr"), record.first)
+
     def _start(self, record: Record) -> Record:
         """Start the machine of this record and wait until it serves. The registry is locked by us."""
         home = self._registry.home("server", record.id)
-        make_disk(home, record.name, self._public_key)
+        if record.isolation == "image":
+            imagebox.make_image_disk(home, record.name, self._public_key, record.first)
+        else:
+            make_disk(home, record.name, self._public_key)
         if record.host_key is None:
             record = replace(record, host_key=host_key(home))
         listener, record = self._listener(record)
@@ -165,7 +199,7 @@ class Room:
             try:
                 pid = self._fork(record, listener, theirs)
                 theirs.close()  # else its death would not be seen
-                if record.isolation == "namespace":
+                if record.inside:
                     record = replace(record, network_refusal=self._connect(record, ours))
                     ours.sendall(b"go\n")
                 heard = ours.recv(65536).decode(errors="replace")
@@ -186,41 +220,22 @@ class Room:
 
     def _fork(self, record: Record, listener: socket.socket, theirs: socket.socket) -> int:
         home = self._registry.home("server", record.id)
-        inside = record.isolation == "namespace"
         setting = Setting(
             hostname=record.name,
             user=record.user,
-            home="/root" if inside else str(home / "disk/root"),
+            home="/root" if record.inside else str(home / "disk/root"),
             host_key=(home / "host_key").read_text(),
             public_key=self._public_key,
-            first=inside,
+            first=record.inside,
+            services=record.isolation == "image",
         )
-        log = os.open(home / "machine.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        told, tell = os.pipe()
-        kept = {log, tell, listener.fileno(), theirs.fileno(), *([self._ground] if inside else [])}
-
-        def live() -> None:
-            for target in (1, 2):
-                os.dup2(log, target)
-            os.close(log)
-            os.chdir(home)
-            if inside:
-                _live_inside(self._ground, tell, setting, listener, theirs)
-            else:
-                os.close(tell)
-                live_beside(setting, listener, theirs)
-
-        pid = forks.fork(live, keep=kept) if LINUX else _spawn_beside(setting, listener, theirs, log)
-        os.close(log)
-        os.close(tell)
-        with os.fdopen(told, "rb") as file:
-            word = file.read()
-        if inside:
-            os.waitpid(pid, 0)  # the porter; its child, whose pid it has told, is ours now
-            if not word:
-                raise OSError(f"it could not leave the host; {_last_line(home / 'machine.log')}")
-            pid = int(word)
-        return pid
+        if not record.inside:
+            return launch.beside(home, setting, listener, theirs)
+        layers = self._layers(record) if record.isolation == "image" else None
+        try:
+            return launch.into_namespaces(home, self._ground, setting, layers, listener, theirs)
+        except OSError as error:
+            raise OSError(f"{error}; {_last_line(home / 'machine.log')}") from error
 
     def _connect(self, record: Record, ours: socket.socket) -> str | None:
         """Give the machine its network; None, or why it reaches nobody there."""
@@ -229,13 +244,14 @@ class Room:
             log = self._registry.home("server", record.id) / "machine.log"
             raise OSError(f"it could not get a file system of its own; {_last_line(log)}")
         (namespace,) = descriptors
+        machine = Space(namespace, grounded=record.first is None)
         try:
             assert self._networks is not None
             network = self._registry.get("network", record.network) if record.network else None
             if network is None or network.cidr is None or record.address is None:
-                self._networks.isolate(namespace)
+                self._networks.isolate(machine)
                 return None
-            return self._networks.connect(namespace, network.id, network.cidr, record.address)
+            return self._networks.connect(machine, network.id, network.cidr, record.address)
         finally:
             os.close(namespace)
 
@@ -261,7 +277,7 @@ class Room:
         members = [each for each in self._living.values() if network and each.record.network == network]
         table = {each.record.name: str(each.record.address) for each in members}
         for member in members:
-            if member.record.isolation == "namespace":
+            if member.record.inside:
                 with contextlib.suppress(OSError):
                     member.control.sendall(json.dumps(table).encode() + b"\n")
 
@@ -307,49 +323,6 @@ class Room:
             return str(error)
         finally:
             os.chdir("/")
-
-
-def _live_inside(ground: int, tell: int, setting: Setting, listener: socket.socket, control: socket.socket) -> None:
-    pid = sandbox.leave_host(ground)
-    if pid != 0:
-        os.write(tell, str(pid).encode())
-        return
-    os.close(ground)
-    os.close(tell)
-    sandbox.settle(setting.hostname, control)
-    if control.recv(3) != b"go\n":
-        return
-    kernel.die_with_parent(signal.SIGKILL)  # not before: joining a namespace clears it, and the porter was our parent
-    control.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        if control.recv(1, socket.MSG_PEEK) == b"":
-            return  # the room had died just before
-    machine.serve(setting, listener, control)
-
-
-def live_beside(setting: Setting, listener: socket.socket, control: socket.socket) -> None:
-    if LINUX:
-        kernel.adopt_orphans()
-        kernel.die_with_parent(signal.SIGTERM)  # it has to clear its sessions away itself
-    machine.serve(setting, listener, control)
-
-
-def _spawn_beside(setting: Setting, listener: socket.socket, control: socket.socket, log: int) -> int:
-    """Where forking without exec is unsafe (macOS): a fresh interpreter per machine."""
-    reader, writer = os.pipe()
-    with os.fdopen(writer, "w") as file:
-        json.dump(asdict(setting), file)
-    kept = (listener.fileno(), control.fileno())
-    for descriptor in kept:
-        os.set_inheritable(descriptor, True)
-    actions = [(os.POSIX_SPAWN_DUP2, reader, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
-    argv = [sys.executable, "-m", __package__, "machine", str(kept[0]), str(kept[1])]
-    try:
-        return os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions)
-    finally:
-        os.close(reader)
-        for descriptor in kept:
-            os.set_inheritable(descriptor, False)
 
 
 def _read_line(client: socket.socket) -> dict[str, Any] | None:

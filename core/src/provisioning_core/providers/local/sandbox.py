@@ -29,9 +29,8 @@ def break_ground(report: socket.socket) -> None:
     _send_namespace(report, "user")
 
 
-def leave_host(ground: int) -> int:
-    """In a child whose working directory is the server's: join the ground, fork pid 1. Returns its pid, or 0 in it."""
-    kernel.enter(ground, kernel.NEW_USER)
+def leave_host() -> int:
+    """In a child that may: leave the host's mounts, processes, IPC; fork pid 1. Returns its pid, or 0 in it."""
     kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_IPC)
     return os.fork()
 

@@ -136,16 +136,23 @@ class Sessions:
         return {
             "LANG": "C.UTF-8",
             **dict(process.env),
-            "PATH": _PATH if self._setting.first else os.environ.get("PATH", _PATH),
-            "HOME": self._setting.home,
-            "PWD": self._setting.home,
-            "USER": self._setting.user,
-            "LOGNAME": self._setting.user,
-            "HOSTNAME": self._setting.hostname,
+            **environment(self._setting),
             "SHELL": shell,
             "SSH_CLIENT": f"{peer[0]} {peer[1]} {own[1]}",
             "SSH_CONNECTION": f"{peer[0]} {peer[1]} {own[0]} {own[1]}",
         }
+
+
+def environment(setting: Setting) -> dict[str, str]:
+    """What every program of the machine finds in its environment, whatever its client sends."""
+    return {
+        "PATH": _PATH if setting.first else os.environ.get("PATH", _PATH),
+        "HOME": setting.home,
+        "PWD": setting.home,
+        "USER": setting.user,
+        "LOGNAME": setting.user,
+        "HOSTNAME": setting.hostname,
+    }
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], pid: int, into: int, *, terminal: bool) -> None:

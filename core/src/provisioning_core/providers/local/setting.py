@@ -10,6 +10,7 @@ class Setting:
     """home: its user's home directory, as the machine sees it. first: it is pid 1 of a pid namespace of its own.
 
     host_key: the private key in OpenSSH's form; public_key: that of the workspace, which opens the machine.
+    services: it starts at its beginning what is enabled in it, as `boot` says.
     """
 
     hostname: str
@@ -18,3 +19,4 @@ class Setting:
     host_key: str
     public_key: str
     first: bool
+    services: bool = False
