@@ -1,8 +1,11 @@
 """Where the orchestrator is, which workspace is meant, how to print: each value with the place it came from.
 
-Precedence: flag > environment (`PROVISIONING_*`) > user file (`$XDG_CONFIG_HOME/provisioning/config.toml`) > default.
-A project contributes only itself (the workspace, found upwards by its `provisioning.yaml`): if a file of a clone could
-say where the orchestrator is, it could have the token sent there.
+Precedence: flag > environment (`PROVISIONING_*`) > workspace (`settings:` of its provisioning.yaml, only SAFE) > user
+(`$XDG_CONFIG_HOME/provisioning/config.toml`) > built-in. What a workspace may say is what cannot harm: if a file of a
+clone could say where the orchestrator is, it could have the token sent there.
+
+Which workspace: flag > environment > the nearest upwards > the user's (config.toml, else the active one of
+`provisioning workspace switch`) > this directory.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import UsageError
 
@@ -22,6 +25,9 @@ OUTPUTS = ("table", "wide", "json", "yaml", "jsonl", "name")
 PROGRESSES = ("auto", "tty", "plain", "json", "quiet")
 COLORS = ("auto", "always", "never")
 _CHOICES = {"output": OUTPUTS, "progress": PROGRESSES, "color": COLORS}
+SAFE = tuple(_CHOICES)
+"""What a workspace may set: how things look."""
+NAMES = ("url", "data_dir", "token_file", "workspace", "library", *SAFE)
 
 
 class Setting(NamedTuple):
@@ -43,7 +49,8 @@ class Settings:
         self._flags = dict(flags or {})
         self._environ = os.environ if environ is None else environ
         self._directory = directory or Path.cwd()
-        self._file: dict[str, str] | None = None
+        self._file: dict[str, Any] | None = None
+        self._safe: tuple[str, dict[str, str]] | None = None
 
     def with_flags(self, flags: Mapping[str, str | None]) -> Settings:
         """The same, where flags that are not None win over those given before."""
@@ -73,13 +80,21 @@ class Settings:
         return Setting(str(Path(data_dir.value) / "token"), data_dir.origin)
 
     def workspace(self) -> Setting:
-        """The directory that was given, else the nearest one upwards with a `provisioning.yaml`, else this one."""
-        given = self._given("workspace")
+        """A directory; nobody has looked yet whether it is one."""
+        given = self._said("workspace")
         if given is not None:
             return Setting(str(self._directory / given.value), given.origin)
         for directory in (self._directory, *list(self._directory.parents)[:PARENTS_MAX]):
             if (directory / WORKSPACE_FILE).is_file():
                 return Setting(str(directory), WORKSPACE_FILE)
+        users = self._users("workspace")
+        if users is not None:  # relative to its file: the same from everywhere
+            return Setting(str(self.config_file().parent / Path(users.value).expanduser()), users.origin)
+        from .workspaces.registry import Registry  # here: inside of a workspace nobody asks it
+
+        active = Registry(self.registry_file()).active()
+        if active is not None:
+            return Setting(str(active.path), f"active in {self.registry_file()}")
         return Setting(str(self._directory), "default")
 
     def output(self) -> Setting:
@@ -98,11 +113,24 @@ class Settings:
         """Remembers what `@last` means; beside the token, so that each daemon has its own."""
         return Path(self.data_dir().value) / "last-workflow"
 
+    def providers(self) -> dict[str, dict[str, Any]]:
+        """The user's own settings of providers, by name; a workspace's win over them."""
+        return dict(self._from_file().get("providers", {}))
+
+    def by_name(self, name: str) -> Setting | None:
+        """One of NAMES; None: it has no value."""
+        found: Setting | None = getattr(self, name)()
+        return found
+
     def state_dir(self) -> Path:
         return self._xdg("XDG_STATE_HOME", ".local/state")
 
     def config_file(self) -> Path:
         return self._xdg("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+    def registry_file(self) -> Path:
+        """The workspaces that were registered, and which is the active one."""
+        return self.config_file().parent / "workspaces.json"
 
     def environment(self, name: str) -> str | None:
         return self._environ.get(name) or None
@@ -110,15 +138,27 @@ class Settings:
     # --- how they are found ------------------------------------------------------------------------------------------
 
     def _given(self, name: str) -> Setting | None:
+        return self._said(name) or (self._workspaces(name) if name in SAFE else None) or self._users(name)
+
+    def _said(self, name: str) -> Setting | None:
+        """By a flag, or in the environment."""
         flag = self._flags.get(name)
         if flag is not None:
             return Setting(flag, "--" + name.replace("_", "-"))
         variable = f"PROVISIONING_{name.upper()}"
-        if value := self._environ.get(variable):
-            return Setting(value, variable)
-        if (value := self._from_file().get(name)) is not None:
-            return Setting(value, str(self.config_file()))
-        return None
+        value = self._environ.get(variable)
+        return Setting(value, variable) if value else None
+
+    def _workspaces(self, name: str) -> Setting | None:
+        if self._safe is None:
+            file = Path(self.workspace().value) / WORKSPACE_FILE
+            self._safe = str(file), _safe_settings(file)
+        value = self._safe[1].get(name)
+        return None if value is None else Setting(value, self._safe[0])
+
+    def _users(self, name: str) -> Setting | None:
+        value = self._from_file().get(name)
+        return None if value is None else Setting(value, str(self.config_file()))
 
     def _choice(self, name: str, default: str) -> Setting:
         found = self._given(name) or Setting(default, "default")
@@ -136,12 +176,12 @@ class Settings:
         # The XDG specification says to ignore relative paths.
         return (Path(base) if base.startswith("/") else home / fallback) / "provisioning"
 
-    def _from_file(self) -> dict[str, str]:
+    def _from_file(self) -> dict[str, Any]:
         if self._file is None:
             self._file = self._read_file()
         return self._file
 
-    def _read_file(self) -> dict[str, str]:
+    def _read_file(self) -> dict[str, Any]:
         path = self.config_file()
         try:
             text = path.read_text("utf-8")
@@ -155,12 +195,41 @@ class Settings:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path} is not TOML: {error}", code="bad_settings_file") from error
-        known = ("url", "data_dir", "token_file", "workspace", "output", "progress", "color", "library")
         for name, value in table.items():
-            if name not in known:
-                raise UsageError(
-                    f"{path}: unknown setting {name!r}", code="bad_settings_file", hint=f"known: {', '.join(known)}"
-                )
-            if not isinstance(value, str):
+            if name == "providers":
+                _check_providers(path, value)
+            elif name not in NAMES:
+                known = f"known: {', '.join((*NAMES, 'providers'))}"
+                raise UsageError(f"{path}: unknown setting {name!r}", code="bad_settings_file", hint=known)
+            elif not isinstance(value, str):
                 raise UsageError(f"{path}: {name} is {value!r}; text is expected", code="bad_settings_file")
         return table
+
+
+def _check_providers(path: Path, value: object) -> None:
+    tables = value.values() if isinstance(value, dict) else [value]
+    if not all(isinstance(table, dict) for table in tables):
+        raise UsageError(
+            f"{path}: providers holds something that is no table",
+            code="bad_settings_file",
+            hint='one table for each provider: [providers.upcloud], below it url = "…"',
+        )
+
+
+def _safe_settings(file: Path) -> dict[str, str]:
+    """What `settings:` of a workspace's file says. A file that is not good says nothing here; who opens it says why."""
+    try:
+        data = file.read_bytes()
+    except (OSError, ValueError):
+        return {}
+    if b"settings" not in data:  # most say nothing, and reading YAML costs start-up time
+        return {}
+    from .yamlfile import DefinitionErrors, read_yaml
+
+    try:
+        root = read_yaml(file, file.name)
+    except (DefinitionErrors, OSError):
+        return {}
+    settings = root.plain().get("settings") if root.kind() == "a mapping" else None
+    found = settings if isinstance(settings, dict) else {}
+    return {name: value for name, value in found.items() if name in SAFE and isinstance(value, str)}

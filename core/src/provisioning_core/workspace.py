@@ -1,31 +1,47 @@
-"""A workspace: a directory with a `provisioning.yaml`, its infrastructures in `infra/<name>.yaml`.
+"""A workspace: a directory with a `provisioning.yaml`, its infrastructures in `infra/<name>.yaml` or `.k`.
 
 # provisioning.yaml
 name: wuji-example       what people call it
-    id: wuji-example         optional, default: the name. Begins every key: it must not change while resources live
+id: wuji-example         optional, default: the name. Begins every key: it must not change while resources live
 provider: local          an installed provider plugin, or `package.module:Class` for one of your own
+providers:               optional: settings of providers; no credentials, URLs of this machine only
+  upcloud: {url: http://127.0.0.1:8081}
+settings:                optional: how things look here: output, progress, color
+  output: wide
+
+Its own operations are in library/, its own providers in providers/.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import NotFoundError, UsageError
-from .names import LABEL, LABEL_WORDS, PROVIDER
+from .names import LABEL, LABEL_WORDS
 from .plugins import load_provider
 from .provider import Kind, Provider
-from .yamlfile import read_yaml, shown, suggestion
+from .settings import Settings
+from .yamlfile import Cursor, read_yaml, shown, suggestion
 
 WORKSPACE_FILE = "provisioning.yaml"
-PARENTS_MAX = 64
+SUFFIXES = (".yaml", ".k")
+
+_LOOPBACK = re.compile(r"(https?://)?(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", re.I)
+_SECRET = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9._/-]*")
+_ADDRESSES = frozenset({"url", "uri", "endpoint", "host", "hostname", "address", "server", "proxy", "api"})
+_CREDENTIALS = frozenset({"token", "password", "passwd", "secret", "secrets", "credential", "credentials"})
+_KEYS = frozenset({"api_key", "access_key", "access_key_id", "private_key"})
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
+    """settings: of providers, by name; what its file says wins over what the user's says."""
+
     path: Path
     id: str
     name: str
@@ -36,20 +52,32 @@ class Workspace:
         """Which thing: the label by which a provider finds it again."""
         return f"{self.id}/{infra}/{kind}/{name}"
 
+    def library(self) -> Path | None:
+        """The directory of its own operations, where it has one."""
+        directory = self.path / "library"
+        return directory if directory.is_dir() else None
+
     def infra_names(self) -> list[str]:
         """The infrastructures that have a file, whether it is good or not, sorted."""
-        return sorted(file.stem for file in (self.path / "infra").glob("*.yaml") if LABEL.fullmatch(file.stem))
+        files = [file for suffix in SUFFIXES for file in (self.path / "infra").glob(f"*{suffix}")]
+        return sorted({file.stem for file in files if LABEL.fullmatch(file.stem)})
 
     def infra_file(self, name: str) -> Path:
-        """Raises UsageError for what is no name, NotFoundError where there is no such file."""
+        """Raises UsageError for what is no name or has two files, NotFoundError where there is no such file."""
         if not LABEL.fullmatch(name):
             raise UsageError(
                 f"{shown(name)} is not the name of an infrastructure",
                 code="bad_name",
                 hint=f"accepted: {LABEL_WORDS}",
             )
-        file = self.path / "infra" / f"{name}.yaml"
-        if not file.is_file():
+        files = [file for suffix in SUFFIXES if (file := self.path / "infra" / f"{name}{suffix}").is_file()]
+        if len(files) > 1:
+            raise UsageError(
+                f"infrastructure {name} is defined twice: {' and '.join(f'infra/{file.name}' for file in files)}",
+                code="ambiguous_infra",
+                hint="remove or rename one of the two",
+            )
+        if not files:
             names = self.infra_names()
             known = f"there are: {', '.join(names)}." if names else f"{self.path / 'infra'} holds none yet."
             raise NotFoundError(
@@ -57,7 +85,7 @@ class Workspace:
                 code="unknown_infra",
                 hint=known + suggestion(name, names),
             )
-        return file
+        return files[0]
 
     def load_provider(self, name: str | None = None) -> Provider:
         """That one, or the workspace's own, with the settings that `providers:` of its file has for it."""
@@ -71,11 +99,12 @@ class Workspace:
 
 
 def load_workspace(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Workspace:
-    """The workspace in that directory; without one, PROVISIONING_WORKSPACE's, else the nearest upwards from here.
+    """The workspace in that directory; without one, the one that the settings name (`settings.py` says which).
 
     Raises NotFoundError where there is none, DefinitionErrors where its file is not good.
     """
-    directory = path or _named(environ) or _nearest(Path.cwd())
+    settings = Settings({}, environ)
+    directory = path or Path(settings.workspace().value)
     file = directory / WORKSPACE_FILE
     try:
         at = read_yaml(file, WORKSPACE_FILE)
@@ -83,28 +112,55 @@ def load_workspace(path: Path | None = None, environ: Mapping[str, str] = os.env
         raise NotFoundError(
             f"{directory} is not a workspace: it has no {WORKSPACE_FILE}",
             code="no_workspace",
-            hint="go to a workspace, or name one with --workspace or PROVISIONING_WORKSPACE",
+            hint="go to a workspace, or name one with --workspace or PROVISIONING_WORKSPACE; a new one: "
+            "provisioning workspace init DIR",
         ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {shown(str(file))}: {error}", code="bad_workspace") from error
-    fields = at.record(("name", "id", "provider"), required=("name", "provider")) or {}
-    name = fields["name"].text(LABEL, LABEL_WORDS) if "name" in fields else None
-    id = fields["id"].text(LABEL, LABEL_WORDS) if "id" in fields else name
-    provider = None
-    if "provider" in fields:
-        provider = fields["provider"].text(PROVIDER, "an installed provider's name, or `module:Class`")
+    _check(at)
+    said = {name: value for name, value in at.plain().items() if value is not None}
+    own: dict[str, dict[str, Any]] = {name: value or {} for name, value in said.get("providers", {}).items()}
+    users = {name: value for name, value in settings.providers().items() if ":" not in name or name in own}
+    merged = {name: users.get(name, {}) | own.get(name, {}) for name in (*own, *users)}
+    return Workspace(directory.resolve(), said.get("id", said["name"]), said["name"], said["provider"], merged)
+
+
+def _check(at: Cursor) -> None:
+    """Raises DefinitionErrors."""
+    from .schema import Checker, load_schema
+
+    Checker(load_schema("workspace")).check(at)
+    for name, _, section in at.entries() or [] if at.kind() == "a mapping" else ():
+        if name != "providers" or section.kind() != "a mapping":
+            continue
+        for _, _, provider in section.entries() or []:
+            for each, below in _texts(provider, "") if provider.kind() == "a mapping" else ():
+                _check_setting(each, below)
     at.finish()
-    assert name is not None and id is not None and provider is not None
-    return Workspace(directory.resolve(), id, name, provider)
 
 
-def _named(environ: Mapping[str, str]) -> Path | None:
-    named = environ.get("PROVISIONING_WORKSPACE")
-    return Path(named) if named else None
+def _texts(at: Cursor, name: str) -> Iterator[tuple[str, Cursor]]:
+    """All text in it, each with the name of the field that it stands in."""
+    if at.kind() == "a mapping":
+        for below_name, _, below in at.entries() or []:
+            yield from _texts(below, below_name)
+    elif at.kind() == "a list":
+        for below in at.items():
+            yield from _texts(below, name)
+    elif isinstance(at.value(), str):
+        yield name, at
 
 
-def _nearest(start: Path) -> Path:
-    for directory in (start, *list(start.parents)[:PARENTS_MAX]):
-        if (directory / WORKSPACE_FILE).is_file():
-            return directory
-    return start
+def _check_setting(name: str, at: Cursor) -> None:
+    """A workspace is often somebody else's clone: it must neither send a user's token elsewhere, nor carry one."""
+    value = str(at.value())
+    if _SECRET.fullmatch(value):
+        return
+    words = set(name.lower().split("_"))
+    if words & _CREDENTIALS or name.lower() in _KEYS:
+        at.fail("a credential does not belong into a workspace (its value is not shown); accepted: `secret://name`, "
+                "the environment, or `provisioning provider login`")  # fmt: skip
+    elif ("://" in value or words & _ADDRESSES) and not _LOOPBACK.fullmatch(value):
+        at.fail(f"{shown(value)} is not an address of this machine, and a workspace must not send anybody's token "
+                "elsewhere; accepted: one like http://127.0.0.1:8081; any other in your own config.toml "
+                "(`provisioning config path`), below [providers.<name>]")  # fmt: skip
