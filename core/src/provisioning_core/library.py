@@ -54,7 +54,7 @@ def find_operation(roots: Sequence[Path], name: str) -> Operation:
     """Raises NotFoundError (`unknown_operation`, with the nearest names), UsageError (`ambiguous_operation`)."""
     if NAME.fullmatch(name):
         for root in roots:
-            found = [file for suffix in SUFFIXES if (file := _file(root, name, suffix)) is not None]
+            found = [file for suffix in SUFFIXES if (file := executable_in(root, name, suffix)) is not None]
             if len(found) > 1:
                 raise UsageError(
                     f"operation {shown(name)} is in one library twice: {' and '.join(str(file) for file in found)}",
@@ -77,14 +77,15 @@ def list_operations(roots: Sequence[Path]) -> list[str]:
                 path = Path(directory, file)
                 name = path.relative_to(root).as_posix()
                 stem = name[:-3] if path.suffix in (".py", ".nu") else name
-                if NAME.fullmatch(stem) and _file(root, stem, name[len(stem) :]) is not None:
+                if NAME.fullmatch(stem) and executable_in(root, stem, name[len(stem) :]) is not None:
                     names.add(stem)
             if len(names) > OPERATIONS_MAX:
                 break
     return sorted(names)
 
 
-def _file(root: Path, name: str, suffix: str) -> Path | None:
+def executable_in(root: Path, name: str, suffix: str) -> Path | None:
+    """The file of that name, where it lies in there and can be run: by what its suffix says, or by itself."""
     file = root / f"{name}{suffix}"
     try:
         if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
