@@ -9,7 +9,7 @@
 
 const HERE = path self
 const ANSWER = ".provisioning-vm-answer.json"
-const RESERVED = [kind intent key id] # of a request to the core: no parameter of an operation has such a name
+const RESERVED = [kind intent key id workflow_id operation] # of a request to the core: no parameter of an operation has such a name
 
 # Run an operation: give it its task, write down its result. What goes wrong becomes the error document, and exit code 1.
 export def run-operation [operation: closure]: any -> nothing {
@@ -49,11 +49,20 @@ export def delete-network [name: string, target: record]: record -> record {
     $in | ask delete ($target | merge { kind: "network", name: $name })
 }
 
-# What the workspace's file says of an infrastructure: networks and servers, each with name, key, spec, labels.
+# As many servers as a result can hold: items, how many are left (rest), and the key to go on from (after).
+export def page-vms [filter: record]: record -> record {
+    $in | ask page ($filter | merge { kind: "server" })
+}
+
+# What the workspace's file says of an infrastructure: networks and servers, each with name, key, spec, labels, and, where
+# they are said, provider and policy.
 export def definition [wanted: record]: record -> record { $in | ask definition $wanted }
 
-# What a delete is about: a table of kind, name, key; the servers first.
-export def targets [wanted: record]: record -> list<any> { $in | ask targets $wanted }
+# The tasks that make these servers, and, unless `networks` is false, the networks that they need.
+export def tasks-of-create [wanted: record]: record -> list<any> { $in | ask tasks $wanted }
+
+# The tasks that delete all that is defined or exists at any provider: the servers first.
+export def tasks-of-delete [wanted: record]: record -> list<any> { $in | ask deletions $wanted }
 
 # The `name` of a task's parameters: text, whatever the text. The core has the last word on it.
 export def name-of [task: record]: nothing -> string {
@@ -67,7 +76,8 @@ export def name-of [task: record]: nothing -> string {
 
 # The wish that a task is: its parameters, with its intent and key.
 export def wish-of [task: record]: nothing -> record {
-    $task.params | merge { intent: $task.intent, key: $task.key }
+    let told = { intent: $task.intent, key: $task.key }
+    $task.params | merge $told | merge { workflow_id: $task.workflow_id, operation: $task.operation }
 }
 
 # Tell people how it goes: a line in the log, an event in the workflow's feed.
@@ -102,7 +112,7 @@ def read-task []: any -> record {
     if ($task | describe --detailed).type != "record" {
         fail { code: "bad_input", message: "standard input holds no JSON object", retryable: false }
     }
-    let told = ({ key: null, intent: "", params: {}, results: {} } | merge $task)
+    let told = ({ key: null, intent: "", workflow_id: "", operation: "", params: {}, results: {} } | merge $task)
     if ($told.params | describe --detailed).type != "record" {
         fail { code: "bad_params", message: "`params` is not an object", retryable: false }
     }

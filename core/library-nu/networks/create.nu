@@ -1,4 +1,4 @@
-# networks/create {infra, name, spec, labels?}: make the network, or find the one that is there (created: false).
+# networks/create {infra, name, spec, labels?, provider?, expect?}: make the network, or find the one that is there (created: false).
 use ../_provisioning.nu *
 
 def main []: any -> nothing {

@@ -1,4 +1,4 @@
-# networks/delete {infra, name}: delete the network where it is there (deleted: false where it is not).
+# networks/delete {infra, name, provider?, expect?}: delete the network where it is there (deleted: false where it is not).
 use ../_provisioning.nu *
 
 def main []: any -> nothing {

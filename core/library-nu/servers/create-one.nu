@@ -1,4 +1,4 @@
-# servers/create-one {infra, name, spec, labels?}: make the server, or find the one that is there (created: false).
+# servers/create-one {infra, name, spec, labels?, provider?, expect?}: make the server, or find the one that is there (created: false).
 use ../_provisioning.nu *
 use create.nu create-server
 

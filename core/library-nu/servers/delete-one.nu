@@ -1,4 +1,4 @@
-# servers/delete-one {infra, name}: delete the server where it is there (deleted: false where it is not).
+# servers/delete-one {infra, name, provider?, expect?}: delete the server where it is there (deleted: false where it is not).
 use ../_provisioning.nu *
 
 def main []: any -> nothing {

@@ -1,12 +1,18 @@
-"""networks/create {infra, name, spec, labels?}: make the network, or find the one that is there (created: false)."""
+"""networks/create {infra, name, spec, labels?, provider?, expect?}: make the network, or find it (created: false)."""
 
 from provisioning_core.operation import Result, Task, run
-from provisioning_core.resources import create_resource
+from provisioning_core.resources import Origin, create_resource
 
 
 def main(task: Task) -> Result:
     made = create_resource(
-        task.workspace(), "network", task.params, intent=task.intent, key=task.key, announce=task.resource_created
+        task.workspace(),
+        "network",
+        task.params,
+        intent=task.intent,
+        key=task.key,
+        announce=task.resource_created,
+        origin=Origin(task.workflow_id, task.operation),
     )
     task.progress(f"network {made['name']} {'created' if made['created'] else 'is there: nothing to do'}")
     return Result(made, resources=[{"kind": "network", "id": made["id"]}] if made["created"] else [])

@@ -1,4 +1,4 @@
-"""networks/delete {infra, name}: delete the network where it is there (deleted: false where it is not)."""
+"""networks/delete {infra, name, provider?, expect?}: delete the network (deleted: false where it is gone)."""
 
 from provisioning_core.operation import Task, run
 from provisioning_core.resources import delete_resource

@@ -1,12 +1,18 @@
-"""servers/create-one {infra, name, spec, labels?}: make the server, or find the one that is there (created: false)."""
+"""servers/create-one {infra, name, spec, labels?, provider?, expect?}: make the server, or find it (created: false)."""
 
 from provisioning_core.operation import Result, Task, run
-from provisioning_core.resources import create_resource
+from provisioning_core.resources import Origin, create_resource
 
 
 def main(task: Task) -> Result:
     made = create_resource(
-        task.workspace(), "server", task.params, intent=task.intent, key=task.key, announce=task.resource_created
+        task.workspace(),
+        "server",
+        task.params,
+        intent=task.intent,
+        key=task.key,
+        announce=task.resource_created,
+        origin=Origin(task.workflow_id, task.operation),
     )
     found = "was stopped: started again" if made.get("restarted") else "is there: nothing to do"
     task.progress(f"server {made['name']} {'created' if made['created'] else found}")

@@ -1,17 +1,19 @@
-"""servers/create {infra, servers?}: one task per network that is needed, and one per server. Makes nothing itself."""
+"""servers/create {infra, servers?, networks?}: one task per network that is needed (networks: false: they are there),
+and one per server. Makes nothing itself."""
 
 from provisioning_core.infra import load_infra
 from provisioning_core.operation import Result, Task, run
-from provisioning_core.params import infra_name, server_names
+from provisioning_core.params import flag, infra_name, server_names
 from provisioning_core.plan import create_tasks
 from provisioning_core.render.text import plural
 
 
 def main(task: Task) -> Result:
-    task.check({"infra": infra_name}, {"servers": server_names})
+    task.check({"infra": infra_name}, {"servers": server_names, "networks": flag})
     workspace = task.workspace()
     infra = load_infra(workspace, task.params["infra"])
-    tasks = create_tasks(workspace, infra, task.params.get("servers"))
+    networks = task.params.get("networks") is not False
+    tasks = create_tasks(workspace, infra, task.params.get("servers"), networks=networks)
     servers = [child["params"]["name"] for child in tasks if child["operation"] == "servers/create-one"]
     task.progress(f"{infra.name}: {plural(len(servers), 'server')}, {plural(len(tasks) - len(servers), 'network')}")
     return Result({"infra": infra.name, "servers": servers}, tasks=tasks)

@@ -1,4 +1,4 @@
-"""servers/delete-one {infra, name}: delete the server where it is there (deleted: false where it is not)."""
+"""servers/delete-one {infra, name, provider?, expect?}: delete the server (deleted: false where it is gone)."""
 
 from provisioning_core.operation import Task, run
 from provisioning_core.resources import delete_resource

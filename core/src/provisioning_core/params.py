@@ -74,6 +74,10 @@ def number(low: int, high: int) -> Check:
     return check
 
 
+def flag(value: Any) -> str | None:
+    return None if isinstance(value, bool) else f"true or false is expected, got {shown(value)}"
+
+
 def labels(value: Any) -> str | None:
     if not isinstance(value, dict):
         return f"an object is expected, got {shown(value)}"
@@ -92,6 +96,14 @@ def text(most: int) -> Check:
         return f"text of 1 to {most} characters is expected, got {shown(value)}"
 
     return check
+
+
+def boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else f"true or false is expected, got {shown(value)}"
+
+
+def mapping(value: Any) -> str | None:
+    return None if isinstance(value, dict) else f"an object is expected, got {shown(value)}"
 
 
 def list_of(check: Check, most: int) -> Check:

@@ -1,18 +1,26 @@
 """One network or server at the provider: made, found, deleted, told of. What every operation's leaf does.
 
 The Python operations call these, the Nushell ones reach them through `provisioning vm`: so both libraries do the same.
+Changing what exists: `alteration`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from . import params as check
+from .clouds import Clouds
 from .errors import UsageError
+from .inventory import Inventory, entry_of, sealed
 from .params import Check, check_params
-from .provider import Kind, Resource, Wish
+from .plan.comparing import differences, wish_in_terms
+from .plan.model import FieldChange
+from .plan.precondition import Begun, check_create, check_delete
+from .provider import Created, Kind, Provider, Resource, Wish
 from .workspace import Workspace
 from .yamlfile import shown
 
@@ -26,6 +34,42 @@ NAMES: Mapping[Kind, Check] = {
     "network": check.network_name,
     "storage": check.server_name,
 }
+PAGE_BYTES_MAX = 900 * 1024  # of a result, which may have 1 MiB
+CREATE_PARAMS = ("infra", "name", "spec", "labels", "provider", "expect")
+DELETE_PARAMS = ("infra", "name", "provider", "expect")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which task writes an entry of the inventory."""
+
+    workflow_id: str = ""
+    operation: str = ""
+
+
+NOBODY = Origin()
+
+
+class Page(NamedTuple):
+    """items: from the beginning, as many as fit. rest: how many do not. after: the key to go on from, or None."""
+
+    items: list[dict[str, Any]]
+    rest: int
+    after: str | None
+
+
+def expectation(value: Any) -> str | None:
+    """A check of the param `expect`, which plan/precondition.py describes."""
+    if not isinstance(value, dict) or not isinstance(value.get("plan"), str):
+        return f"an object with the plan's id is expected, got {shown(value)}"
+    if not (value.get("absent") is True or isinstance(value.get("id"), str)):
+        return "either `absent` or an `id` is expected"
+    fields, observed = value.get("fields", []), value.get("observed", {})
+    if not isinstance(observed, dict) or not isinstance(fields, list):
+        return "`observed` is an object, `fields` a list"
+    if not all(isinstance(field, list) and len(field) == 3 for field in fields):
+        return "`fields` is a list of [path, before, after]"
+    return None
 
 
 def create_resource(
@@ -36,54 +80,128 @@ def create_resource(
     intent: str,
     key: str | None = None,
     announce: Callable[[Resource], None] = lambda _: None,
+    origin: Origin = NOBODY,
 ) -> dict[str, Any]:
-    """Make it, or find the one that is there: `created` says which. params: infra, name, spec, labels, provider.
+    """Make it, or find the one that is there: `created` says which. params: CREATE_PARAMS, the last three optional.
 
-    `restarted` is only there, and true, where the one that was found was stopped and runs again.
+    `restarted` is only there, and true, where the one that was found was stopped and runs again. One that is known to
+    be at another provider is left there and found: it is not made twice.
 
     intent: a UUID; a random one where it is empty. key: what the task says; it must be the one of this resource.
-    announce: called as soon as the provider has given it an id. Raises UsageError (`bad_params`), ProviderError.
+    announce: called as soon as the provider has given it an id. Raises UsageError (`bad_params`), ProviderError,
+    ConflictError (`plan_stale`).
     """
-    check_params(
-        params,
-        {"infra": check.infra_name, "name": NAMES[kind], "spec": SPECS[kind]},
-        {"labels": check.labels, "provider": check.provider_name},
-    )
-    infra, name = params["infra"], params["name"]
-    own_key = _own_key(workspace, kind, params, key)
-    wish = Wish(kind, own_key, _uuid(intent), infra, name, params["spec"], params.get("labels") or {})
+    wish = wish_of(workspace, kind, params, intent=intent, key=key)
+    name, expect = params.get("provider") or workspace.provider, params.get("expect")
+    provider = workspace.load_provider(name)
+    terms = wish_in_terms(provider, kind, wish.spec, wish.labels)
+    inventory = Inventory(workspace)
+    elsewhere = _elsewhere(workspace, inventory, kind, wish.key, name)
+    if expect is not None:
+        there = provider.find(kind, intent=wish.intent, key=wish.key)
+        moved = (FieldChange("provider", elsewhere[0], name, "replace"),) if elsewhere else ()
+        # One that is being made has not got all its parts: that is judged when it is done.
+        half = there is not None and there.state == "creating"
+        left = () if there is None or half else differences(provider, terms, there, inventory.get(wish.key))
+        check_create(expect, elsewhere[1] if elsewhere else there, (*left, *moved), f"{kind} {wish.name}")
+    if elsewhere:
+        return describe(elsewhere[1]) | {"created": False, "provider": elsewhere[0]}
 
     def announce_own(resource: Resource) -> None:
         if resource.intent == wish.intent:  # what an earlier wish made is no news
             announce(resource)
+            record(resource)
 
-    made = workspace.load_provider(params.get("provider")).create(wish, announce=announce_own)
+    def record(resource: Resource) -> None:
+        # Of a resource that an earlier wish made, that one's wish stays the one to compare with.
+        before = inventory.get(wish.key)
+        last = before.wish if before is not None and before.id == resource.id else None
+        wished = terms if resource.intent == wish.intent else last
+        told = {"intent": wish.intent, "workflow_id": origin.workflow_id, "operation": origin.operation}
+        inventory.record(entry_of(name, resource, **told, wish=wished))
+
+    made: Created = provider.create(wish, announce=announce_own)
+    record(made.resource)
+    if expect is not None and not made.created:
+        left = differences(provider, terms, made.resource, inventory.get(wish.key))
+        check_create(expect, made.resource, left, f"{kind} {wish.name}")
     return describe(made.resource) | {"created": made.created} | ({"restarted": True} if made.restarted else {})
 
 
 def delete_resource(
-    workspace: Workspace, kind: Kind, params: Mapping[str, Any], *, key: str | None = None
+    workspace: Workspace,
+    kind: Kind,
+    params: Mapping[str, Any],
+    *,
+    key: str | None = None,
 ) -> dict[str, Any]:
-    """Delete it where it is there: `deleted` says whether it was. params: infra, name, provider."""
-    check_params(params, {"infra": check.infra_name, "name": NAMES[kind]}, {"provider": check.provider_name})
-    provider = workspace.load_provider(params.get("provider"))
-    found = provider.find(kind, key=_own_key(workspace, kind, params, key))
-    deleted = found is not None and provider.delete(kind, found.id)
-    return {"name": params["name"], "id": found.id if found else None, "deleted": deleted}
+    """Delete it where it is there: `deleted` says whether it was. params: DELETE_PARAMS, the last two optional.
+
+    Raises as `create_resource`.
+    """
+    accepted = {"provider": check.provider_name, "expect": expectation}
+    check_params(params, {"infra": check.infra_name, "name": NAMES[kind]}, accepted)
+    name, expect = params.get("provider") or workspace.provider, params.get("expect")
+    provider = workspace.load_provider(name)
+    own = own_key(workspace, kind, params, key)
+    found = provider.find(kind, key=own)
+    if expect is None:
+        deleted = found is not None and provider.delete(kind, found.id)
+        _forget(workspace, kind, params, own, name)
+        return {"name": params["name"], "id": found.id if found else None, "deleted": deleted}
+    begun = Begun(workspace.path, expect, own)
+    deleted = False
+    if check_delete(expect, found, provider, begun.there, f"{kind} {params['name']}"):
+        assert found is not None
+        with begun.held():
+            deleted = provider.delete(kind, found.id)
+            _forget(workspace, kind, params, own, name)
+    elif found is None:
+        _forget(workspace, kind, params, own, name)
+    return {"name": params["name"], "id": found.id if deleted and found else None, "deleted": deleted}
 
 
 def list_resources(workspace: Workspace, kind: Kind, infra: str | None = None) -> list[dict[str, Any]]:
-    """What exists, in the order of the keys."""
-    return [describe(resource) for resource in workspace.load_provider().list(kind, infra=infra)]
+    """What exists at all providers, in the order of the keys; `provider` is said where it is not the workspace's."""
+    return [
+        describe(each.resource) | ({"provider": each.provider} if each.provider != workspace.provider else {})
+        for each in Clouds(workspace).list(kind, infra)
+    ]
+
+
+def page_of(items: Sequence[dict[str, Any]], after: str | None = None) -> Page:
+    """The items whose key comes after that one, as many as a result can hold."""
+    left = [item for item in items if after is None or item["key"] > after]
+    size = 2
+    for count, item in enumerate(left):
+        size += len(json.dumps(item, ensure_ascii=False).encode("utf-8", "replace")) + 2
+        if size > PAGE_BYTES_MAX and count:
+            return Page(left[:count], len(left) - count, str(left[count - 1]["key"]))
+    return Page(left, 0, None)
 
 
 def describe(resource: Resource) -> dict[str, Any]:
     """As results and tables show it; `address`, `ssh`, `plan`, `zone` and whatever else the provider says of it."""
     known = {"infra": resource.infra, "name": resource.name, "kind": resource.kind, "id": resource.id}
-    return dict(resource.attributes) | known | {"key": resource.key, "state": resource.state}
+    return sealed(resource.attributes) | known | {"key": resource.key, "state": resource.state}
 
 
-def _own_key(workspace: Workspace, kind: Kind, params: Mapping[str, Any], key: str | None) -> str:
+def wish_of(
+    workspace: Workspace, kind: Kind, params: Mapping[str, Any], *, intent: str, key: str | None, more: Any = None
+) -> Wish:
+    """The wish that such params are. more: further required params, with their checks. Raises UsageError."""
+    check_params(
+        params,
+        {"infra": check.infra_name, "name": NAMES[kind], "spec": SPECS[kind]} | (more or {}),
+        {"labels": check.labels, "provider": check.provider_name, "expect": expectation},
+    )
+    own = own_key(workspace, kind, params, key)
+    infra, name = params["infra"], params["name"]
+    return Wish(kind, own, _uuid(intent), infra, name, params["spec"], params.get("labels") or {})
+
+
+def own_key(workspace: Workspace, kind: Kind, params: Mapping[str, Any], key: str | None) -> str:
+    """Raises UsageError (`bad_key`) where the task's is another's."""
     own = workspace.key(params["infra"], kind, params["name"])
     if key is not None and key != own:
         raise UsageError(
@@ -92,6 +210,31 @@ def _own_key(workspace: Workspace, kind: Kind, params: Mapping[str, Any], key: s
             hint="leave the key out, or submit to the orchestrator of this workspace",
         )
     return own
+
+
+def _elsewhere(
+    workspace: Workspace, inventory: Inventory, kind: Kind, key: str, provider: str
+) -> tuple[str, Resource] | None:
+    """Where the inventory remembers it at another provider, and it is still there."""
+    entry = inventory.get(key)
+    if entry is None or entry.provider == provider:
+        return None
+    other: Provider = workspace.load_provider(entry.provider)
+    found = other.find(kind, key=key)
+    return (entry.provider, found) if found is not None else None
+
+
+def _forget(workspace: Workspace, kind: Kind, params: Mapping[str, Any], key: str, provider: str) -> None:
+    """It is gone from there, and with a server all that was installed on it."""
+    inventory = Inventory(workspace)
+    entry = inventory.get(key)
+    if entry is not None and entry.provider != provider:
+        return  # it lives on elsewhere
+    inventory.forget(key)
+    if kind == "server":
+        for service in inventory.all(params["infra"], "taskserv"):
+            if service.name.endswith(f".{params['name']}"):
+                inventory.forget(service.key)
 
 
 def _uuid(intent: str) -> str:

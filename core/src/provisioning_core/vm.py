@@ -5,14 +5,18 @@ One JSON object on standard input, one JSON value on standard output, words on s
 through argv. The workspace is PROVISIONING_WORKSPACE's; `resource.created` goes to PROVISIONING_EVENTS at once.
 
     definition {infra, servers?}      what the file says: {workspace, provider, infra, networks, servers}, the last two
-                                      lists of {name, key, spec, labels}
-    targets {infra, servers?}         what a delete is about: [{kind, name, key}], servers first
-    create {kind?, infra, name, spec, labels?, intent?, key?}     the resource, and `created`
-    find {kind?, infra, name | key | intent | id}                 the resource, or null
-    list {kind?, infra?}                                          the resources
-    delete {kind?, infra, name, key?}                             {name, id, deleted}
+                                      lists of {name, key, spec, labels, provider?, policy?}
+    tasks {infra, servers?, networks?}    the expansion of servers/create: [{id, operation, params, needs?, key, …}]
+    deletions {infra, servers?}       the expansion of servers/delete
+    create {kind?, infra, name, spec, labels?, provider?, expect?, intent?, key?, workflow_id?, operation?}
+                                      the resource, and `created`
+    find {kind?, infra, name | key | intent | id, provider?}      the resource, or null
+    list {kind?, infra?}                                          the resources, of all providers
+    page {kind?, infra?, after?}      as many as a result can hold: {items, rest, after}; after: the key to go on from
+    delete {kind?, infra, name, provider?, expect?, key?}         {name, id, deleted}
 
 kind: server (the default) or network. A resource: {kind, id, key, infra, name, state, address, ssh, …}.
+provider is only said where it is not the workspace's own.
 """
 
 from __future__ import annotations
@@ -23,13 +27,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO, cast
 
 from . import params as check
+from .clouds import Clouds
 from .errors import UsageError
 from .infra import Network, Server, load_infra
 from .operation import INPUT_BYTES_MAX, announce, error_document
 from .params import Check, check_params
-from .plan import delete_names
+from .plan import create_tasks, delete_tasks
+from .plan.tasks import provider_param
 from .provider import Kind
-from .resources import NAMES, create_resource, delete_resource, describe, list_resources
+from .resources import NAMES, Origin, create_resource, delete_resource, describe, list_resources, page_of
 from .workspace import Workspace, load_workspace
 from .yamlfile import shown, suggestion
 
@@ -78,7 +84,9 @@ def _definition(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
 
     def shape(kind: Kind, resource: Network | Server) -> dict[str, Any]:
         key = workspace.key(infra.name, kind, resource.name)
-        return {"name": resource.name, "key": key, "spec": resource.spec(), "labels": resource.labels}
+        said = {"name": resource.name, "key": key, "spec": resource.spec(), "labels": resource.labels}
+        policy = resource.policy.task_fields()
+        return said | provider_param(resource.provider, workspace.provider) | ({"policy": policy} if policy else {})
 
     return {
         "workspace": workspace.id,
@@ -89,30 +97,38 @@ def _definition(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
     }
 
 
-def _targets(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
+def _tasks(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
+    check_params(request, {"infra": check.infra_name}, {"servers": check.server_names, "networks": check.flag})
+    infra = load_infra(workspace, request["infra"])
+    return create_tasks(workspace, infra, request.get("servers"), networks=request.get("networks") is not False)
+
+
+def _deletions(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
     check_params(request, {"infra": check.infra_name}, {"servers": check.server_names})
-    names = delete_names(workspace, request["infra"], request.get("servers"), workspace.load_provider())
-    return [
-        {"kind": kind, "name": name, "key": workspace.key(request["infra"], kind, name)}
-        for kind, of_kind in names.items()
-        for name in of_kind
-    ]
+    return delete_tasks(Clouds(workspace), request["infra"], request.get("servers"))
 
 
 def _create(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
     intent, key = request.pop("intent", None), request.pop("key", None)
-    return create_resource(workspace, kind, request, intent=intent or "", key=key, announce=announce)
+    origin = Origin(str(request.pop("workflow_id", "")), str(request.pop("operation", "")))
+    return create_resource(workspace, kind, request, intent=intent or "", key=key, announce=announce, origin=origin)
 
 
 def _find(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
     text: Check = lambda value: None if isinstance(value, str) else f"text is expected, got {shown(value)}"  # noqa: E731
-    provider = workspace.load_provider()
+    named = request.pop("provider", None)
+    check_params({"provider": named}, {}, {"provider": check.provider_name})
+    provider = workspace.load_provider(named)
     if "id" in request:
         check_params(request, {"id": text})
         found = provider.get(kind, request["id"])
     elif "name" in request:
         check_params(request, {"infra": check.infra_name, "name": NAMES[kind]})
-        found = provider.find(kind, key=workspace.key(request["infra"], kind, request["name"]))
+        if named is None:
+            there = Clouds(workspace).find(kind, request["infra"], request["name"])
+            found = there.resource if there else None
+        else:
+            found = provider.find(kind, key=workspace.key(request["infra"], kind, request["name"]))
     else:
         check_params(request, {}, {"key": text, "intent": text})
         if not request:
@@ -126,6 +142,11 @@ def _list(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
     return list_resources(workspace, kind, request.get("infra"))
 
 
+def _page(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
+    check_params(request, {}, {"infra": check.infra_name, "after": check.text(500)})
+    return page_of(list_resources(workspace, kind, request.get("infra")), request.get("after"))._asdict()
+
+
 def _delete(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
     key = request.pop("key", None)
     return delete_resource(workspace, kind, request, key=key)
@@ -133,10 +154,12 @@ def _delete(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
 
 VERBS: Mapping[str, Callable[[Workspace, Kind, dict[str, Any]], Any]] = {
     "definition": _definition,
-    "targets": _targets,
+    "tasks": _tasks,
+    "deletions": _deletions,
     "create": _create,
     "find": _find,
     "list": _list,
+    "page": _page,
     "delete": _delete,
 }
 

@@ -109,6 +109,12 @@ def operations(request: pytest.FixtureRequest, workspace: Any, tmp_path: Path) -
 
 
 @pytest.fixture
+def python(workspace: Any, tmp_path: Path) -> Operations:
+    """Those in Python alone."""
+    return Operations(library_root(), "nu", workspace.path, tmp_path / "attempts")
+
+
+@pytest.fixture
 def own_operations(workspace: Any, tmp_path: Path) -> Callable[..., Operations]:
     """A library of one operation `own`, whose text is given; nu: it is in Nushell, run by this."""
 

@@ -254,7 +254,7 @@ def test_bad_parameters_are_a_permanent_and_clear_error(
 
 
 def test_a_bad_definition_is_told_with_every_place(operations: Any, workspace: Any) -> None:
-    workspace.define("bad", "servers:\n- {name: A, plan: x}\n")
+    workspace.define("bad", 'servers:\n- {name: A, plan: "-"}\n')
     error = operations.run("servers/create", {"infra": "bad"}).error
     assert (error["code"], error["retryable"]) == ("bad_definition", False)
     assert "infra/bad.yaml:2:10  servers[0].name" in error["message"]

@@ -69,7 +69,7 @@ def test_an_error_is_an_answer_with_exit_code_1(vm: Any, workspace: Any, capsys:
 def test_a_verb_that_there_is_not_is_a_usage_error_that_names_all(vm: Any, argv: tuple[str, ...]) -> None:
     code, answer = vm(*argv)
     assert code == 2
-    assert "definition, targets, create, find, list, delete" in answer["error"]["message"]
+    assert "definition, tasks, deletions, create, find, list, page, delete" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "x", "null", '{"a": 1} {}'])

@@ -114,7 +114,7 @@ def _plan(workspace: Workspace, provider: Provider, wish: Change) -> Plan:
     from ..plan import plan_create, plan_delete
 
     make: Callable[..., Plan] = plan_create if wish.verb == "create" else plan_delete
-    return make(workspace, wish.infra, list(wish.servers) or None, provider=provider)
+    return make(workspace, wish.infra, list(wish.servers) or None)
 
 
 def _plan_lines(session: Session, plan: Plan) -> list[str]:

@@ -1,0 +1,15 @@
+"""taskservs/install-one {infra, name, taskserv, server, version?, params?}: install it, or find that it is there so."""
+
+from provisioning_core.operation import Result, Task, run
+from provisioning_core.taskservs.installing import Told, install_one
+
+
+def main(task: Task) -> Result:
+    told = Told(task.progress, task.intent, task.workflow_id, task.operation)
+    done = install_one(task.workspace(), task.params, key=task.key, told=told)
+    made = [{"kind": "taskserv", "id": f"{done['name']}.{done['server']}"}] if done["outcome"] == "installed" else []
+    return Result(done, resources=made)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,13 @@
+"""taskservs/remove-one {infra, name, taskserv, server, version?, params?, purge?}: undo it where it is there."""
+
+from provisioning_core.operation import Task, run
+from provisioning_core.taskservs.installing import Told, remove_one
+
+
+def main(task: Task) -> object:
+    told = Told(task.progress, task.intent, task.workflow_id, task.operation)
+    return remove_one(task.workspace(), task.params, key=task.key, told=told)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,139 @@
+"""One question of a check, put through SSH: is there a port, does a page come, does a command succeed?
+
+TCP and HTTP go through the SSH connection itself (a forwarded channel), so that the server asked from needs no program
+for it. Where it forbids that (AllowTcpForwarding no), its bash or curl asks instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncssh
+
+ANSWER_S = 10.0
+CONNECT_S = 15.0
+LINE_MAX = 200
+_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Exactly one of the three: a port, `:8080/path` (any 2xx or 3xx), or a line of shell (exit code 0)."""
+
+    tcp: int | None = None
+    http: str | None = None
+    command: str | None = None
+
+    @property
+    def port(self) -> int:
+        if self.tcp is not None:
+            return self.tcp
+        return int((self.http or "").removeprefix(":").partition("/")[0])
+
+    @property
+    def path(self) -> str:
+        return "/" + (self.http or "").partition("/")[2]
+
+    def __str__(self) -> str:
+        if self.tcp is not None:
+            return f"tcp {self.tcp}"
+        return f"http :{self.port}{self.path}" if self.http is not None else f"`{shorten(self.command or '', 60)}`"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """text: what came back, for people: one line."""
+
+    good: bool
+    text: str
+
+
+async def connect(ssh: Mapping[str, Any]) -> asyncssh.SSHClientConnection:
+    """ssh: a server's attribute. Raises OSError, asyncssh.Error."""
+    return await asyncssh.connect(
+        ssh["host"],
+        int(ssh["port"]),
+        username=ssh["user"],
+        client_keys=[ssh["identity_file"]],
+        known_hosts=str(ssh["known_hosts_file"]),
+        config=None,
+        agent_path=None,
+        connect_timeout=CONNECT_S,
+        keepalive_interval=15,
+    )
+
+
+async def ask(source: asyncssh.SSHClientConnection, question: Question, name: str, hosts: list[str]) -> Answer:
+    """From that server; the first of the hosts that answers well counts. name, hosts: of the target.
+
+    Raises asyncssh.Error or OSError where the connection itself is lost.
+    """
+    if question.command is not None:
+        return await _command(source, f"TARGET={shlex.quote(hosts[0])} TARGET_NAME={name}; {question.command}")
+    answer = Answer(False, "it has no address")
+    for host in hosts:
+        try:
+            answer = await asyncio.wait_for(_port(source, question, host), ANSWER_S)
+        except TimeoutError:
+            answer = Answer(False, f"no answer within {ANSWER_S:.0f} s")
+        if answer.good:
+            break
+    return answer
+
+
+def shorten(text: str, most: int = LINE_MAX) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+async def _port(source: asyncssh.SSHClientConnection, question: Question, host: str) -> Answer:
+    try:
+        reader, writer = await source.open_connection(host, question.port, encoding=None)
+    except asyncssh.ChannelOpenError as error:
+        if error.code == _FORBIDDEN:
+            return await _by_programs(source, question, host)
+        return Answer(False, shorten(error.reason) or "connection refused")
+    try:
+        if question.tcp is not None:
+            return Answer(True, "connected")
+        request = f"GET {question.path} HTTP/1.1\r\nHost: {host}:{question.port}\r\nUser-Agent: provisioning\r\n"
+        writer.write((request + "Accept: */*\r\nConnection: close\r\n\r\n").encode())
+        head = await reader.readuntil(b"\n")
+        return _http_answer(head)
+    except asyncio.IncompleteReadError as error:
+        return Answer(False, f"it closed the connection after {len(error.partial)} bytes")
+    finally:
+        with contextlib.suppress(OSError, asyncssh.Error):
+            writer.close()
+
+
+def _http_answer(head: bytes) -> Answer:
+    line = shorten(head.decode("ascii", "backslashreplace"))
+    words = line.split(" ", 2)
+    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdecimal():
+        return Answer(False, f"no HTTP: {line!r}")
+    return Answer(200 <= int(words[1]) < 400, " ".join(words))
+
+
+async def _by_programs(source: asyncssh.SSHClientConnection, question: Question, host: str) -> Answer:
+    seconds = int(ANSWER_S)
+    if question.tcp is not None:
+        script = f"timeout {seconds} bash -c {shlex.quote(f'exec 3<>/dev/tcp/{host}/{question.port}')}"
+        return await _command(source, script)
+    url = shlex.quote(f"http://{host}:{question.port}{question.path}")
+    shown = "-s -S -o /dev/null -w 'HTTP %{http_code}'"
+    return await _command(source, f"curl -f -m {seconds} {shown} {url}")
+
+
+async def _command(source: asyncssh.SSHClientConnection, line: str) -> Answer:
+    done = await source.run(line, stdin=asyncssh.DEVNULL, encoding="utf-8", errors="replace")
+    said = shorten(str(done.stderr or "") or str(done.stdout or ""))
+    if done.exit_status == 0:
+        return Answer(True, shorten(str(done.stdout or "")) or "exit code 0")
+    ended = f"exit code {done.exit_status}" if done.exit_status is not None else f"ended by {done.exit_signal}"
+    return Answer(False, f"{ended}: {said}" if said else ended)

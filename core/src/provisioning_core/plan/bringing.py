@@ -1,0 +1,55 @@
+"""Bringing an infrastructure up: the chain of infra/create, preceded by the changes of what exists already.
+
+Additions and updates are always made. What would be replaced or deleted is, unless that was allowed, left as it is and
+named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ..clouds import Clouds
+from ..infra import Infra, load_infra
+from .applying import PlannedTasks
+from .creating import infra_tasks
+from .model import Change, Plan
+from .planning import plan_infra
+from .tasks import task_id
+
+ALLOWED = ("replace", "delete")
+
+
+class Bringing(NamedTuple):
+    """plan: what the tasks will do about what can be compared. left: what they will not, for want of permission."""
+
+    plan: Plan
+    tasks: list[dict[str, Any]]
+    left: tuple[Change, ...]
+
+
+def bring_up(clouds: Clouds, infra: str, allow: Iterable[str] = ()) -> Bringing:
+    """Raises what `plan_infra` raises."""
+    workspace = clouds.workspace
+    definition = load_infra(workspace, infra)
+    plan, left = plan_infra(workspace, infra, clouds=clouds).parted(frozenset(allow))
+    planned = PlannedTasks(plan, workspace.provider)
+    removing, updating = planned.removing(), planned.updating()
+    tasks = infra_tasks(workspace, definition, _before(definition, plan, [*removing, *updating]))
+    return Bringing(plan, [*removing, *updating, *tasks], left)
+
+
+def _before(infra: Infra, plan: Plan, changing: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """What has to be changed before the servers are made or found, and what a network has to be rid of."""
+    ids = {task["id"] for task in changing}
+    about: dict[str, list[str]] = {}
+    for change in plan.to_do:
+        if change.kind == "server":
+            about[change.name] = [id for id in (task_id(w, change.name) for w in ("replace", "update")) if id in ids]
+    before: dict[str, list[str]] = {"servers": [id for found in about.values() for id in found]}
+    for cluster in infra.clusters:
+        before[task_id("cluster", cluster.name)] = [id for name in cluster.servers for id in about.get(name, ())]
+    for network in infra.networks:
+        if (id := task_id("replace.network", network.name)) in ids:
+            before[task_id("network", network.name)] = [id]
+    return before

@@ -1,0 +1,101 @@
+"""What a delete is about: all that is defined or exists, at every provider; the networks after the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..clouds import Clouds, Found
+from ..errors import NotFoundError
+from ..infra import Infra, load_infra, no_server
+from ..operation import new_task
+from ..provider import Kind
+from ..workspace import Workspace
+from .model import Change, Plan
+from .tasks import provider_param, task_id
+
+
+class Target(NamedTuple):
+    kind: Kind
+    name: str
+    provider: str
+
+
+def delete_targets(clouds: Clouds, infra: str, servers: Sequence[str] | None = None) -> list[Target]:
+    """Servers first. Without `servers` the networks as well. Raises NotFoundError where neither file nor resource is.
+
+    Defined ones are in it whether they exist or not: one may be on its way this very moment. One that exists at another
+    provider than its definition names is in it once for each. An infrastructure that has lost its file can be deleted
+    all the same: the inventory and the labels say what it was.
+    """
+    return _targets(clouds, infra, servers, _existing(clouds, infra))
+
+
+def plan_delete(
+    workspace: Workspace, infra: str, servers: Sequence[str] | None = None, *, clouds: Clouds | None = None
+) -> Plan:
+    """Only what exists is in it. Raises as `delete_targets` does."""
+    clouds = clouds or Clouds(workspace)
+    there = _existing(clouds, infra)
+    found = {Target(each.resource.kind, each.resource.name, each.provider): each.resource for each in there}
+    changes = []
+    for target in _targets(clouds, infra, servers, there):
+        if target in found:
+            key = workspace.key(infra, target.kind, target.name)
+            changes.append(Change("delete", target.kind, target.name, key, found[target].id, target.provider))
+    return Plan(infra, tuple(changes))
+
+
+def delete_tasks(clouds: Clouds, infra: str, servers: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The expansion of servers/delete. Raises as `delete_targets` does."""
+    workspace = clouds.workspace
+    targets = delete_targets(clouds, infra, servers)
+    default = workspace.provider
+    ids: dict[Target, str] = {}
+    for target in targets:
+        wanted = target.name if target.kind == "server" else task_id("network", target.name)
+        ids[target] = wanted if wanted not in ids.values() else task_id(f"{len(ids)}", wanted)
+    tasks = []
+    # Only the first network needs all servers, the others need it: many of both would make a product of edges.
+    needs = [id for target, id in ids.items() if target.kind == "server"]
+    first = next((id for target, id in ids.items() if target.kind == "network"), None)
+    for target, id in ids.items():
+        params = {"infra": infra, "name": target.name} | provider_param(target.provider, default)
+        key = workspace.key(infra, target.kind, target.name)
+        if target.kind == "server":
+            tasks.append(new_task(id, "servers/delete-one", params, key=key))
+        else:
+            after = needs if id == first else [first] if first else []
+            tasks.append(new_task(id, "networks/delete", params, needs=after, key=key))
+    return tasks
+
+
+def _existing(clouds: Clouds, infra: str) -> list[Found]:
+    return [*clouds.list("server", infra), *clouds.list("network", infra)]
+
+
+def _targets(clouds: Clouds, infra: str, servers: Sequence[str] | None, there: Sequence[Found]) -> list[Target]:
+    definition: Infra | None = None
+    try:
+        definition = load_infra(clouds.workspace, infra)
+    except NotFoundError:
+        if not there and not clouds.inventory.all(infra):
+            raise
+    targets: list[Target] = []
+    if definition is not None:
+        targets += [Target("server", each.name, each.provider) for each in definition.servers]
+        targets += [Target("network", each.name, each.provider) for each in definition.networks]
+    targets += [Target(each.resource.kind, each.resource.name, each.provider) for each in there]
+    targets += [
+        Target(kind, entry.name, entry.provider)
+        for kind in ("server", "network")
+        for entry in clouds.inventory.all(infra, kind)
+    ]
+    targets = sorted(dict.fromkeys(targets), key=lambda target: target.kind != "server")
+    if servers is None:
+        return targets
+    known = list(dict.fromkeys(target.name for target in targets if target.kind == "server"))
+    missing = [name for name in servers if name not in known]
+    if missing:
+        raise no_server(infra, missing, known)
+    return [target for target in targets if target.kind == "server" and target.name in set(servers)]

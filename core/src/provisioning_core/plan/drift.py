@@ -1,0 +1,126 @@
+"""Drift: what is otherwise than it was left, behind our back. The definition, the inventory and the providers compared.
+
+gone        the inventory has it, no provider does (or another one of that key is there)
+changed     the provider shows other fields than were last wished for
+stopped     a server that is there and does not run
+unmanaged   it has our labels, and neither definition nor inventory know it
+unrecorded  it is defined and there, and only the inventory does not know it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..clouds import Clouds, Found
+from ..errors import NotFoundError
+from ..infra import Infra, load_infra
+from ..inventory import Entry
+from ..provider import Kind
+from .comparing import differences, wish_in_terms
+from .model import FieldChange
+
+Sort = Literal["gone", "changed", "stopped", "unmanaged", "unrecorded"]
+KINDS: tuple[Kind, ...] = ("network", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """fields: before is as it was wished, after is as it is. heals: what to type to make it good."""
+
+    sort: Sort
+    kind: str
+    name: str
+    key: str
+    provider: str
+    id: str
+    fields: tuple[FieldChange, ...] = ()
+    heals: str = ""
+
+
+def find_drift(clouds: Clouds, infra: str) -> list[Drift]:
+    """In the order of the keys, networks first. Raises NotFoundError where nothing knows the infrastructure."""
+    try:
+        definition: Infra | None = load_infra(clouds.workspace, infra)
+    except NotFoundError:
+        if infra not in clouds.inventory.infras():
+            raise
+        definition = None
+    found: list[Drift] = []
+    for kind in KINDS:
+        there = {(each.provider, each.resource.key): each for each in clouds.list(kind, infra, definition=definition)}
+        entries = {entry.key: entry for entry in clouds.inventory.all(infra, kind)}
+        wishes = _wishes(clouds, definition, kind)
+        for entry in entries.values():
+            found += _remembered(clouds, infra, entry, there.get((entry.provider, entry.key)), wishes.get(entry.key))
+        for each in there.values():
+            entry_there = entries.get(each.resource.key)
+            if entry_there is None or entry_there.provider != each.provider:
+                found += _not_remembered(clouds, infra, each, wishes.get(each.resource.key))
+    servers = {entry.id for entry in clouds.inventory.all(infra, "server")} - {
+        one.id for one in found if one.sort == "gone"
+    }
+    found += _lost_services(clouds, infra, servers)
+    return found
+
+
+def _wishes(clouds: Clouds, infra: Infra | None, kind: Kind) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By key, the provider and the wish in its terms."""
+    if infra is None:
+        return {}
+    return {
+        clouds.workspace.key(infra.name, kind, each.name): (
+            each.provider,
+            wish_in_terms(clouds.load(each.provider), kind, each.spec(), each.labels),
+        )
+        for each in (infra.servers if kind == "server" else infra.networks)
+    }
+
+
+def _remembered(
+    clouds: Clouds, infra: str, entry: Entry, found: Found | None, wanted: tuple[str, dict[str, Any]] | None
+) -> Iterator[Drift]:
+    again = f"provisioning infra create {infra}"
+    if found is None or found.resource.id != entry.id:
+        heals = again if wanted is not None else f"provisioning infra inventory rebuild {infra}"
+        yield Drift("gone", entry.kind, entry.name, entry.key, entry.provider, entry.id, (), heals)
+        return
+    wish = entry.wish or (wanted[1] if wanted is not None and wanted[0] == entry.provider else None)
+    if wish is not None:
+        # What was last wished is compared with what is: a definition that was changed since is a plan, no drift.
+        provider = clouds.load(entry.provider)
+        fields = differences(provider, _complete(wish), found.resource, None)
+        shown = tuple(FieldChange(each.path, each.after, each.before, each.effect) for each in fields)
+        if shown:
+            replacing = any(each.effect == "replace" for each in fields)
+            heals = f"{again} --allow replace" if replacing else again
+            yield _drift("changed", found, shown, heals)
+    if found.resource.kind == "server" and found.resource.state != "started":
+        state = (FieldChange("state", "started", found.resource.state, "in_place"),)
+        yield _drift("stopped", found, state, f"provisioning server start {infra}/{entry.name}")
+
+
+def _complete(wish: Any) -> dict[str, Any]:
+    return {"spec": wish.get("spec") or {}, "labels": wish.get("labels") or {}}
+
+
+def _not_remembered(
+    clouds: Clouds, infra: str, found: Found, wanted: tuple[str, dict[str, Any]] | None
+) -> Iterator[Drift]:
+    if wanted is not None and wanted[0] == found.provider:
+        yield _drift("unrecorded", found, (), f"provisioning infra inventory rebuild {infra}")
+    else:
+        yield _drift("unmanaged", found, (), f"provisioning infra create {infra} --allow delete")
+
+
+def _lost_services(clouds: Clouds, infra: str, servers: set[str]) -> Iterator[Drift]:
+    for entry in clouds.inventory.all(infra, "taskserv"):
+        if entry.id and entry.id not in servers:
+            heals = f"provisioning infra create {infra}"
+            yield Drift("gone", entry.kind, entry.name, entry.key, entry.provider, entry.id, (), heals)
+
+
+def _drift(sort: Sort, found: Found, fields: tuple[FieldChange, ...], heals: str) -> Drift:
+    resource = found.resource
+    return Drift(sort, resource.kind, resource.name, resource.key, found.provider, resource.id, fields, heals)

@@ -1,0 +1,75 @@
+"""A plan in words, one line per change, as progress, prompts and `infra plan` show it.
+
++ server web-3                       created
+~ server web-1  plan: 1cpu-1gb -> 2cpu-4gb (restart)
+-/+ server db-1  image: debian-12 -> debian-13 (replace)
+- server old-1                       deleted
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..inventory import DIGEST
+from .model import Action, Change, FieldChange, Plan
+
+SIGNS: Mapping[Action, str] = {
+    "create": "+", "start": "~", "update": "~", "replace": "-/+", "delete": "-", "exists": "=",
+}  # fmt: skip
+COUNTED: Mapping[Action, str] = {
+    "create": "to create",
+    "start": "to start",
+    "update": "to change",
+    "replace": "to replace",
+    "delete": "to delete",
+    "exists": "there already",
+}
+DIGEST_SHOWN = len("sha256:") + 8
+VALUE_MAX = 40
+
+
+def summary(plan: Plan) -> str:
+    """`2 to create, 1 to change, 3 there already`."""
+    counts = ((plan.count(action), words) for action, words in COUNTED.items())
+    return ", ".join(f"{count} {words}" for count, words in counts if count) or "nothing"
+
+
+def change_words(change: Change) -> str:
+    """`server web-1  plan: 1cpu-1gb -> 2cpu-4gb (restart)`."""
+    parts = ", ".join(field_words(each) for each in change.fields)
+    if change.action == "start":
+        parts = "stopped: to be started"
+    return f"{change.kind} {change.name}" + (f"  {parts}" if parts else "")
+
+
+def field_words(field: FieldChange) -> str:
+    effect = {"in_place": "", "restart": " (restart)", "replace": " (replace)"}[field.effect]
+    if field.path == "network" and field.before == field.after:
+        return f"network {field.after} is replaced{effect}"
+    return f"{field.path}: {value_words(field.before)} -> {value_words(field.after)}{effect}"
+
+
+def value_words(value: Any) -> str:
+    """Short, on one line; a digest by its beginning."""
+    if value is None or value in ([], {}):
+        return "none"
+    if isinstance(value, str):
+        text = value[:DIGEST_SHOWN] if DIGEST.fullmatch(value) else value if value else '""'
+    elif isinstance(value, list) and all(isinstance(each, Mapping) and "protocol" in each for each in value):
+        text = "+".join(_rule_words(each) for each in value)
+    elif isinstance(value, list):
+        text = ",".join(value_words(each) for each in value)
+    elif isinstance(value, Mapping):
+        text = " ".join(f"{name}={value_words(part)}" for name, part in value.items() if part is not None)
+    else:
+        text = json.dumps(value)
+    return text if len(text) <= VALUE_MAX else text[: VALUE_MAX - 1] + "…"
+
+
+def _rule_words(rule: Mapping[str, Any]) -> str:
+    """`tcp/80-90 from 10.0.0.0/8`."""
+    ports = list(dict.fromkeys(rule.get("ports") or ()))
+    what = str(rule["protocol"]) + (f"/{'-'.join(map(str, ports))}" if ports else "")
+    return f"{what} from {rule['source']}" if rule.get("source") else what
