@@ -105,6 +105,25 @@ def load_workspace(path: Path | None = None, environ: Mapping[str, str] = os.env
     """
     settings = Settings({}, environ)
     directory = path or Path(settings.workspace().value)
+    said = _read(directory)
+    own: dict[str, dict[str, Any]] = {name: value or {} for name, value in said.get("providers", {}).items()}
+    users = {name: value for name, value in settings.providers().items() if ":" not in name or name in own}
+    merged = {name: users.get(name, {}) | own.get(name, {}) for name in (*own, *users)}
+    return Workspace(directory.resolve(), said.get("id", said["name"]), said["name"], said["provider"], merged)
+
+
+def own_settings(directory: Path) -> dict[str, dict[str, Any]]:
+    """Of providers, as the workspace's file alone gives them. Raises as `load_workspace`."""
+    return {name: value or {} for name, value in _read(directory).get("providers", {}).items()}
+
+
+def is_credential(name: str) -> bool:
+    """A setting of that name holds what nobody else may see."""
+    return bool(set(name.lower().split("_")) & _CREDENTIALS) or name.lower() in _KEYS
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    """What the file says, checked, without what is null."""
     file = directory / WORKSPACE_FILE
     try:
         at = read_yaml(file, WORKSPACE_FILE)
@@ -118,11 +137,7 @@ def load_workspace(path: Path | None = None, environ: Mapping[str, str] = os.env
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {shown(str(file))}: {error}", code="bad_workspace") from error
     _check(at)
-    said = {name: value for name, value in at.plain().items() if value is not None}
-    own: dict[str, dict[str, Any]] = {name: value or {} for name, value in said.get("providers", {}).items()}
-    users = {name: value for name, value in settings.providers().items() if ":" not in name or name in own}
-    merged = {name: users.get(name, {}) | own.get(name, {}) for name in (*own, *users)}
-    return Workspace(directory.resolve(), said.get("id", said["name"]), said["name"], said["provider"], merged)
+    return {name: value for name, value in at.plain().items() if value is not None}
 
 
 def _check(at: Cursor) -> None:
@@ -156,11 +171,10 @@ def _check_setting(name: str, at: Cursor) -> None:
     value = str(at.value())
     if _SECRET.fullmatch(value):
         return
-    words = set(name.lower().split("_"))
-    if words & _CREDENTIALS or name.lower() in _KEYS:
+    if is_credential(name):
         at.fail("a credential does not belong into a workspace (its value is not shown); accepted: `secret://name`, "
                 "the environment, or `provisioning provider login`")  # fmt: skip
-    elif ("://" in value or words & _ADDRESSES) and not _LOOPBACK.fullmatch(value):
+    elif ("://" in value or set(name.lower().split("_")) & _ADDRESSES) and not _LOOPBACK.fullmatch(value):
         at.fail(f"{shown(value)} is not an address of this machine, and a workspace must not send anybody's token "
                 "elsewhere; accepted: one like http://127.0.0.1:8081; any other in your own config.toml "
                 "(`provisioning config path`), below [providers.<name>]")  # fmt: skip

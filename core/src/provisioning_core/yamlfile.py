@@ -256,6 +256,23 @@ def plain(node: yaml.Node | None) -> Any:
     return _scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
 
+def computed(value: Any, shown_as: str) -> Cursor:
+    """Plain data (of JSON, TOML, KCL) as the root of such a tree; its values know their path, but no line."""
+    return Cursor(_node(value), shown_as, "", [])
+
+
+def _node(value: Any) -> yaml.Node:
+    if isinstance(value, dict):
+        pairs = [(yaml.ScalarNode(_TAG + "str", str(name)), _node(below)) for name, below in value.items()]
+        return yaml.MappingNode(_TAG + "map", pairs)
+    if isinstance(value, list):
+        return yaml.SequenceNode(_TAG + "seq", [_node(below) for below in value])
+    if value is None or isinstance(value, bool):
+        return yaml.ScalarNode(_TAG + ("null" if value is None else "bool"), str(value).lower())
+    kind = "int" if isinstance(value, int) else "float" if isinstance(value, float) else "str"
+    return yaml.ScalarNode(_TAG + kind, str(value))
+
+
 # --- YAML 1.2's core schema ------------------------------------------------------------------------------------------
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML built without libyaml is slower, and as good

@@ -20,6 +20,7 @@ COMMANDS = {
     "list": ("infra:list_", "The infrastructures of the workspace."),
     "show": ("infra:show", "One infrastructure: its networks and servers."),
     "validate": ("infra:validate", "Check definitions; every problem with file, line and column."),
+    "schema": ("config:schema", "The JSON Schema of a definition, for editors."),
 }
 
 
@@ -133,7 +134,7 @@ def validate(session: Session, names: tuple[str, ...]) -> None:
             if error.exit_code != exits.USAGE:
                 raise
             bad += 1
-            items.append({"name": name, "valid": False, "error": error.message})
+            items.append({"name": name, "valid": False, "error": error.message, "problems": problems_of(error)})
             session.err.say(error.message)
             continue
         items.append({"name": name, "valid": True, "servers": len(found.servers), "networks": len(found.networks)})
@@ -144,6 +145,14 @@ def validate(session: Session, names: tuple[str, ...]) -> None:
         session.print_list("InfraList", items, (), lambda _: (), name_field="name", empty="")
     if bad:
         raise Exit(exits.USAGE)
+
+
+def problems_of(error: ProvisioningError) -> list[dict[str, Any]]:
+    """Each as {file, line, column, field, message}; line and column are null where they are not known."""
+    return [
+        {**asdict(problem), "line": problem.line or None, "column": problem.column or None}
+        for problem in getattr(error, "problems", ())
+    ]
 
 
 def _labels(labels: Mapping[str, str]) -> str:

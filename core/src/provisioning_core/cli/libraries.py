@@ -1,4 +1,4 @@
-"""Where operations are looked up: those that were named, else those that are shipped with the core."""
+"""Where operations are looked up: those that were named, else the workspace's own and those shipped with the core."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import NotFoundError
 from ..library import library_root, nu_library_root
-from ..settings import Settings
+from ..settings import WORKSPACE_FILE, Settings
 
 
 def library_roots(settings: Settings, *, nu: bool = False) -> list[Path]:
@@ -17,9 +17,14 @@ def library_roots(settings: Settings, *, nu: bool = False) -> list[Path]:
     """
     given = settings.library()
     if given is None or nu:
-        return [nu_library_root() if nu else library_root()]
+        own = Path(settings.workspace().value).absolute() / "library"
+        return [*([own] if _is_workspaces(own) else []), nu_library_root() if nu else library_root()]
     roots = [Path(part).absolute() for part in given.value.split(os.pathsep) if part]
     for root in roots:
         if not root.is_dir():
             raise NotFoundError(f"the library {root} (from {given.origin}) is no directory", code="no_library")
     return roots
+
+
+def _is_workspaces(library: Path) -> bool:
+    return library.is_dir() and (library.parent / WORKSPACE_FILE).is_file()

@@ -24,7 +24,7 @@ def load_infra(workspace: Workspace, name: str) -> Infra:
     """Raises UsageError, NotFoundError, and DefinitionErrors with all that is wrong with the file."""
     file = workspace.infra_file(name)
     try:
-        at = _read(file, f"infra/{file.name}")
+        at = _read(workspace, file)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", code="bad_definition") from error
     infra = _infra(workspace, name, at)
@@ -32,8 +32,12 @@ def load_infra(workspace: Workspace, name: str) -> Infra:
     return infra
 
 
-def _read(file: Path, shown_as: str) -> Cursor:
-    return read_yaml(file, shown_as)
+def _read(workspace: Workspace, file: Path) -> Cursor:
+    if file.suffix == ".k":
+        from .kcl import read_kcl  # an extra, of 28 MB
+
+        return read_kcl(file, f"infra/{file.name}", workspace.path)
+    return read_yaml(file, f"infra/{file.name}")
 
 
 def _infra(workspace: Workspace, name: str, at: Cursor) -> Infra:
