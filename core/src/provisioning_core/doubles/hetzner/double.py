@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from ..admin import admin_routes
+from ..backing import Backed, Backing
 from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
 from ..ledger import Ledger
@@ -62,9 +63,9 @@ _POWER = ("poweron", "poweroff", "shutdown", "reboot", "reset")
 
 
 class HetznerDouble:
-    """One project. directory: of its ledger, gone on from where there is one. work_s: how long each action takes.
-
-    token: the only one that is accepted; None: any.
+    """One project. directory: of its ledger; what is in it already exists again. token: the only one that is accepted;
+    None: any is. backed: what is behind the servers. pace_s: how long each action takes, a boot included. Raises
+    OSError where the port is taken, ConflictError where another double uses the directory.
     """
 
     name = "hetzner"
@@ -72,26 +73,31 @@ class HetznerDouble:
     def __init__(
         self,
         directory: Path,
-        faults: Faults | None = None,
         *,
+        faults: Faults | None = None,
         port: int = 0,
-        work_s: float = 0.0,
         token: str | None = None,
+        backed: Backed = "none",
+        pace_s: float = 0.05,
     ) -> None:
         self.ledger = Ledger(directory)
         self.ledger.hold()
         self.faults = faults or Faults()
-        self._world = World(self.ledger, work_s)
+        self._backing = Backing(Path(directory), backed)
+        self._world = World(self.ledger, pace_s, self._backing)
         self._token = token
-        self._server = Server([*admin_routes(self.ledger, self.faults), *self._routes()], missing=_missing, port=port)
+        routes = [*admin_routes(self.ledger, self.faults), self._backing.route(), *self._routes()]
+        self._server = Server(routes, missing=_missing, port=port)
         self.url = f"{self._server.url}/v1"
         self.port = self._server.port
 
     def start(self) -> None:
         self._server.start()
 
-    def close(self) -> None:
+    def close(self, *, remove_machines: bool = True) -> None:
+        """Stop answering. remove_machines: the local machines behind the servers are ended and deleted."""
         self._server.close()
+        self._backing.close(remove=remove_machines)
         self.ledger.close()
 
     def __enter__(self) -> HetznerDouble:

@@ -35,6 +35,9 @@ def create(world: World, body: Thing) -> Thing:
     server = world.add("server", fields)
     for each in attached:
         _join(world, server, each)
+    inside = (str(attached[0]["id"]), attached[0]["subnets"][0]["ip_range"]) if attached else None
+    if address := world.backing.create(str(server["id"]), server["name"], fields["_keys"], inside):
+        world.change("server", server, _ip=address)
     for each in volumes:
         world.change("volume", each, server=server["id"])
     for each in firewalls:
@@ -56,7 +59,7 @@ def show(world: World, server: Thing) -> Thing:
         for id, own in server["_addresses"].items()
     ]
     return outward(server) | {
-        "status": _status(server),
+        "status": _status(world, server),
         "locked": world.busy("server", server),
         "location": lookup(LOCATIONS, server["_location"]),
         "server_type": lookup(SERVER_TYPES, server["_type"]),
@@ -99,6 +102,7 @@ def power(world: World, server: Thing, command: str) -> Thing:
     on = command in ("poweron", "reboot", "reset")
     if on != server["_on"] or command in ("reboot", "reset"):
         world.change("server", server, _on=on, _doing="starting" if on else "stopping", _until=_ends(world))
+        world.backing.power(str(server["id"]), on)
     words = {"poweron": "start_server", "poweroff": "stop_server", "reset": "reset_server"}
     return {"action": world.act(words.get(command, f"{command}_server"), [("server", server)])}
 
@@ -136,6 +140,7 @@ def delete(world: World, server: Thing) -> Thing:
     for firewall in world.every("firewall"):
         if server["id"] in firewall["_servers"]:
             world.change("firewall", firewall, _servers=[id for id in firewall["_servers"] if id != server["id"]])
+    world.backing.delete(str(server["id"]))
     world.drop("server", server)
     return {"action": world.act("delete_server", [("server", server)])}
 
@@ -188,14 +193,14 @@ def _join(world: World, server: Thing, network: Thing) -> None:
     world.change("server", server, _addresses=server["_addresses"] | {str(network["id"]): address})
 
 
-def _status(server: Thing) -> str:
-    if time.time() < server["_until"]:
+def _status(world: World, server: Thing) -> str:
+    if time.time() < server["_until"] or not world.backing.ready(str(server["id"])):
         return str(server["_doing"])
     return "running" if server["_on"] else "off"
 
 
 def _ends(world: World) -> float:
-    return _NEVER if world.stuck else time.time() + world.work_s
+    return _NEVER if world.stuck else time.time() + world.pace_s
 
 
 def _places(server_type: Thing) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..backing import Backing
 from ..ledger import Ledger
 from .refusal import Refusal, not_found
 
@@ -21,11 +22,12 @@ FIRST_ID = 1_000_001
 
 
 class World:
-    """Call its methods with `lock` held. work_s: how long an action takes, a boot included."""
+    """Call its methods with `lock` held. pace_s: how long an action takes, a boot included."""
 
-    def __init__(self, ledger: Ledger, work_s: float) -> None:
+    def __init__(self, ledger: Ledger, pace_s: float, backing: Backing) -> None:
         self.lock = threading.RLock()
-        self.work_s = work_s
+        self.pace_s = pace_s
+        self.backing = backing
         self.lag_s = 0.0
         self.stuck = False  # whether what is begun now never ends
         self._ledger = ledger
@@ -73,7 +75,7 @@ class World:
     def act(self, command: str, on: Sequence[tuple[str, Thing]], *, takes_s: float | None = None) -> Thing:
         """An action that has begun; what it is on is locked until it ends. It never ends while `stuck`."""
         now = time.time()
-        ends = float("inf") if self.stuck else now + (self.work_s if takes_s is None else takes_s)
+        ends = float("inf") if self.stuck else now + (self.pace_s if takes_s is None else takes_s)
         id = next(self._action_ids)
         resources = [{"id": thing["id"], "type": kind} for kind, thing in on]
         self._actions[id] = {

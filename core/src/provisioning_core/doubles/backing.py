@@ -1,0 +1,76 @@
+"""What is behind the servers of the doubles `aws` and `hetzner`: nothing, or machines of the provider `local`.
+
+`GET /_double/machines` at the double's port says where each is reached: {server id: {"host", "port", "user"}}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from .http import Answer, Request, Route
+from .upcloud.account import Account
+from .upcloud.machines import LocalMachines, NoMachines
+
+Backed = Literal["none", "local"]
+
+
+class Backing:
+    """Servers and networks by the double's own ids."""
+
+    def __init__(self, directory: Path, backed: Backed) -> None:
+        self._networks = _Networks()
+        self.real = backed == "local"
+        account = cast(Account, self._networks)
+        self._machines = LocalMachines(directory, account) if self.real else NoMachines()
+        self._servers: dict[str, dict[str, Any]] = {}
+        self._places: dict[str, dict[str, Any]] = {}
+
+    def create(self, id: str, name: str, keys: Sequence[str], network: tuple[str, str] | None) -> str | None:
+        """The address at which it is reached; None where nothing is behind it. network: id and range."""
+        record: dict[str, Any] = {"uuid": id, "title": name, "hostname": name, "_ssh_keys": list(keys)}
+        if network:
+            self._networks.ranges[network[0]] = network[1]
+        self._servers[id] = record | {"_interfaces": [{"type": "private", "network": network[0]}] if network else []}
+        place = self._machines.create(self._servers[id])
+        if place is None:
+            return None
+        self._places[id] = {name: place[name] for name in ("host", "port", "user")}
+        return str(place["host"])
+
+    def ready(self, id: str) -> bool:
+        return id not in self._servers or self._machines.ready(self._servers[id])
+
+    def power(self, id: str, on: bool) -> None:
+        if id in self._servers:
+            self._machines.power(self._servers[id], on)
+
+    def delete(self, id: str) -> None:
+        if record := self._servers.pop(id, None):
+            self._machines.delete(record)
+        self._places.pop(id, None)
+
+    def close(self, *, remove: bool) -> None:
+        self._machines.close(remove=remove)
+
+    def route(self) -> Route:
+        def show(_: Request) -> Answer:
+            return Answer(200, dict(self._places))
+
+        return Route("GET", "/_double/machines", show)
+
+
+class _Networks:
+    """What LocalMachines asks of an account: a network's range."""
+
+    def __init__(self) -> None:
+        self.ranges: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        yield
+
+    def get(self, _kind: str, id: str) -> dict[str, Any]:
+        return {"uuid": id, "_cidr": self.ranges[id]}

@@ -1,0 +1,5 @@
+"""The provider `hetzner`: servers, networks and volumes in one project of Hetzner's cloud, through hcloud."""
+
+from .provider import HetznerProvider
+
+__all__ = ["HetznerProvider"]

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioning_core.doubles.hetzner import HetznerDouble
+
+
+@pytest.fixture
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HetznerDouble]:
+    """A double that this process and its children find, and a place to import the provider for it from."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("HCLOUD_TOKEN", "a-token-of-the-tests")
+    with HetznerDouble(tmp_path / "double", pace_s=0.02) as running:
+        monkeypatch.setenv("HETZNER_DOUBLE", running.url)
+        yield running
