@@ -36,8 +36,8 @@ if verb == "show":
 if verb == "apply":
     state.write_text(pathlib.Path(rest[-1]).read_text())
 if verb == "output":
-    outputs = {{name: {{"sensitive": name == "password", "type": "string", "value": value}} for name, value in there.items()}}
-    print(json.dumps(outputs))
+    output = lambda name: {{"sensitive": name == "password", "type": "string", "value": there[name]}}
+    print(json.dumps({{name: output(name) for name in there}}))
 """
 
 

@@ -1,0 +1,1 @@
+"""Programs that people already have, run by operations: any command, Ansible, OpenTofu."""

@@ -1,0 +1,170 @@
+"""`ansible/playbook`: a playbook on our servers. The inventory is ours, what it found out comes back as the result."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import params as check
+from ..errors import ProviderError, UsageError
+from ..infra import Infra, load_infra
+from ..params import Check
+from ..provider import Resource
+from ..yamlfile import shown
+from .command import Ran, find_program, run_here
+from .targets import servers_of
+
+if TYPE_CHECKING:
+    from ..operation import Task
+
+INSTALL = "pip install ansible-core, in this environment or anywhere on PATH"
+UNREACHABLE = 4  # a bit of ansible-playbook's exit code
+FAILURES_SHOWN = 5
+
+
+def play_as_told(task: Task) -> dict[str, Any]:
+    """{hosts: per host ok, changed, failed …, facts: per host what set_fact set, stats: set_stats', changed: bool}."""
+    task.check({"infra": check.infra_name, "playbook": check.text(1_000)}, FIELDS)
+    params, workspace = task.params, task.workspace()
+    playbook = (workspace.path / params["playbook"]).resolve()
+    if not playbook.is_relative_to(workspace.path) or not playbook.is_file():
+        raise UsageError(f"playbook {shown(params['playbook'])}: no file below {workspace.path}", code="bad_params")
+    program = find_program("ansible-playbook", INSTALL)
+    definition = load_infra(workspace, params["infra"])
+    servers = servers_of(workspace, params["infra"], params.get("servers"))
+    work = Path.cwd()
+    inventory, variables, results = work / "inventory.json", work / "variables.json", work / "results.jsonl"
+    _write(inventory, inventory_of(definition, servers))
+    _write(variables, {**(params.get("variables") or {}), "provisioning_results": task.results})
+    results.touch(mode=0o600)
+    task.progress(f"{params['playbook']} on {len(servers)} servers")
+    argv = [program, "--inventory", str(inventory), "--extra-vars", f"@{variables}", *_options(params), str(playbook)]
+    ran = run_here(argv, directory=playbook.parent, environment=_environment(work, results))
+    records = list(_records(results))
+    _check_end(ran, records)
+    for file in (inventory, variables, results):
+        file.unlink()  # what is left in the directory would be kept with the attempt
+    return _result(records)
+
+
+def inventory_of(infra: Infra, servers: Sequence[Resource]) -> dict[str, Any]:
+    """Ansible's own form. Groups: each counted name (`web` for web-1, web-2), `<cluster>`, `<cluster>_<role>`, and
+    `label_<name>_<value>`; a `-` becomes `_`, as Ansible wants it."""
+    hosts = {server.name: _host(server) for server in servers}
+    groups: dict[str, dict[str, None]] = {}
+
+    def enter(group: str, name: str) -> None:
+        if name in hosts:
+            groups.setdefault("".join(c if c.isalnum() else "_" for c in group), {})[name] = None
+
+    for each in infra.servers:
+        if each.group and each.group != each.name:
+            enter(each.group, each.name)
+        for label, value in each.labels.items():
+            enter(f"label_{label}_{value}", each.name)
+    for cluster in infra.clusters:
+        for role, names in cluster.roles.items():
+            for name in names:
+                enter(cluster.name, name)
+                enter(f"{cluster.name}_{role}", name)
+    children = {group: {"hosts": dict.fromkeys(names, None)} for group, names in groups.items()}
+    return {"all": {"hosts": hosts, "vars": {"provisioning_infra": infra.name}, "children": children}}
+
+
+def _host(server: Resource) -> dict[str, Any]:
+    ssh = server.attributes["ssh"]
+    known_hosts = str(ssh["known_hosts_file"]).replace("\\", "\\\\").replace('"', '\\"')
+    return {
+        "ansible_host": ssh["host"],
+        "ansible_port": int(ssh["port"]),
+        "ansible_user": ssh["user"],
+        "ansible_ssh_private_key_file": str(ssh["identity_file"]),
+        # Nothing of the user's own SSH settings, and strict: the provider knows the host keys.
+        "ansible_ssh_common_args": f'-F none -o UserKnownHostsFile="{known_hosts}" -o StrictHostKeyChecking=yes',
+        "address": server.attributes.get("address"),
+        "provisioning_key": server.key,
+        "provisioning_labels": dict(server.attributes.get("labels") or {}),
+    }
+
+
+def _environment(work: Path, results: Path) -> dict[str, str]:
+    plugins = Path(__file__).parent
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(plugins),
+        "ANSIBLE_CALLBACKS_ENABLED": "ansible_results",
+        "PROVISIONING_ANSIBLE_RESULTS": str(results),
+        "ANSIBLE_LOCAL_TEMP": str(work / "ansible-tmp"),
+        "ANSIBLE_HOME": str(work / "ansible-home"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": os.environ.get("TMPDIR") or "/tmp",  # noqa: S108 - a socket's path is short
+        "ANSIBLE_SSH_ARGS": "-o ControlMaster=no",  # a master would outlive the playbook, and be ended as a leftover
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_RETRY_FILES_ENABLED": "0",
+    }
+
+
+def _options(params: Mapping[str, Any]) -> Iterator[str]:
+    for option in ("tags", "skip_tags"):
+        if params.get(option):
+            yield f"--{option.replace('_', '-')}={','.join(params[option])}"
+    if params.get("check"):
+        yield "--check"
+    if params.get("diff"):
+        yield "--diff"
+    if params.get("forks"):
+        yield f"--forks={params['forks']}"
+
+
+def _records(results: Path) -> Iterator[dict[str, Any]]:
+    with results.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _check_end(ran: Ran, records: Sequence[Mapping[str, Any]]) -> None:
+    if ran.exit_code == 0:
+        return
+    bad = [each for each in records if each["what"] in ("failed", "unreachable")]
+    told = [f"{each['host']}, {each['task']}: {each.get('message') or each['what']}" for each in bad]
+    more = f" (and {len(told) - FAILURES_SHOWN} more)" if len(told) > FAILURES_SHOWN else ""
+    words = "; ".join(told[:FAILURES_SHOWN]) + more or f"ansible-playbook ended with exit code {ran.exit_code}"
+    unreachable = bool(bad) and all(each["what"] == "unreachable" for each in bad)
+    raise ProviderError(words, code="unreachable" if unreachable else "playbook_failed", retryable=unreachable)
+
+
+def _result(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    facts: dict[str, dict[str, Any]] = {}
+    stats: Mapping[str, Any] = {"hosts": {}, "custom": {}}
+    for record in records:
+        if record["what"] == "stats":
+            stats = record
+        elif record.get("facts"):
+            facts.setdefault(record["host"], {}).update(record["facts"])
+    hosts: dict[str, dict[str, int]] = stats["hosts"]
+    changed = any(host["changed"] for host in hosts.values())
+    return {"hosts": hosts, "facts": facts, "stats": stats["custom"], "changed": changed}
+
+
+def _write(file: Path, document: Mapping[str, Any]) -> None:
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(document), "utf-8")
+
+
+def _words(value: Any) -> str | None:
+    if isinstance(value, list) and value and all(isinstance(each, str) and each.strip() for each in value):
+        return None
+    return f"a list of texts is expected, got {shown(value)}"
+
+
+FIELDS: dict[str, Check] = {
+    "servers": check.server_names,
+    "variables": check.mapping,
+    "tags": _words,
+    "skip_tags": _words,
+    "check": check.boolean,
+    "diff": check.boolean,
+    "forks": check.number(1, 500),
+}
