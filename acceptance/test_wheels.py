@@ -141,6 +141,7 @@ def test_the_wheel_holds_the_package_as_it_is_in_the_checkout(installed: Install
     if distribution is CORE:
         for library in ("library", "library-nu"):
             expected |= contents(distribution.source / library, f"{distribution.package}/{library}")
+        expected |= contents(distribution.source / "taskservs", f"{distribution.package}/taskservs/builtin")
     with zipfile.ZipFile(installed.wheel) as wheel:
         carried = {name: wheel.read(name) for name in wheel.namelist() if ".dist-info/" not in name}
     assert carried.keys() == expected.keys()
