@@ -43,7 +43,7 @@ from .logs import set_up_logs
 from .monitor.feed import Feed
 from .ports import AttemptId, Idempotency, StoreCorrupt, StoreFailed, Submitter
 from .runner import LibraryFiles, LocalDispatch
-from .settings import Settings
+from .settings import Settings, resolver_command
 from .store import DataDirInUse, DataDirLock, SqliteStore, lock_data_dir
 from .workflow.events import Resolution
 from .workflow.records import Parent
@@ -138,6 +138,8 @@ class _Daemon:
             nu=settings.nu,
             workspace=settings.workspace,
             sync_attempts=settings.sync_attempts,
+            secrets_command=resolver_command(settings),
+            secrets_timeout_s=settings.secrets_timeout_s,
             url=f"http://127.0.0.1:{self._port}",
         )
         await dispatch.open()

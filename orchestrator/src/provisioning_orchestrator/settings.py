@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -58,6 +60,7 @@ class Settings:
     workspace: handed to operations. python, nu: what runs `.py` and `.nu` operations; nu None: the one on PATH.
     auth: `token`, or `none` on a machine of one's own. slots: attempts at a time. grace_s: between TERM and KILL.
     sync_attempts: sync the files of attempts too: fewer `unknown` after a power cut, some milliseconds per task.
+    secrets_command: a command line that is asked for the values of `secret://` references; empty: there are none.
     log_file: None for standard error.
     """
 
@@ -71,6 +74,8 @@ class Settings:
     auth: str = "token"
     grace_s: float = 10.0
     sync_attempts: bool = False
+    secrets_command: str = ""
+    secrets_timeout_s: float = 30.0
     log_level: str = "info"
     log_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
@@ -154,6 +159,11 @@ def _check(settings: Settings) -> None:
         raise BadSettings(f"the number of slots is {settings.slots}; 1 or more is expected")
     if not 0 <= settings.grace_s <= 3600:
         raise BadSettings(f"the setting grace_s is {settings.grace_s}; 0 to 3600 seconds are expected")
+    if not 0 < settings.secrets_timeout_s <= 3600:
+        raise BadSettings(
+            f"the setting secrets_timeout_s is {settings.secrets_timeout_s}; up to 3600 seconds are expected"
+        )
+    resolver_command(settings)
     for library in settings.libraries:
         if not library.is_dir():
             raise BadSettings(
@@ -164,6 +174,20 @@ def _check(settings: Settings) -> None:
     for name, program in (("--python", settings.python), ("--nu", settings.nu)):
         if program is not None and not os.access(program, os.X_OK):
             raise BadSettings(f"{name} {str(program)!r} is no program that can be run")
+
+
+def resolver_command(settings: Settings) -> tuple[str, ...]:
+    """The program and its arguments, the program by its whole path; empty where none was given. Raises BadSettings."""
+    try:
+        words = shlex.split(settings.secrets_command)
+    except ValueError as error:
+        raise BadSettings(f"--secrets-command {settings.secrets_command!r} is no command line: {error}") from None
+    if not words:
+        return ()
+    program = shutil.which(words[0])
+    if program is None:
+        raise BadSettings(f"--secrets-command {settings.secrets_command!r}: there is no program {words[0]!r}")
+    return (os.path.abspath(program), *words[1:])  # noqa: PTH100 - links stay: a virtual environment is known by them
 
 
 def _unknown(variable: str, names: Sequence[str] | set[str]) -> BadSettings:

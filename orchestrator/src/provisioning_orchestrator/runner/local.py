@@ -30,6 +30,7 @@ from .command import Interpreters, kept_environment
 from .files import AttemptDirectories
 from .library import LibraryFiles
 from .logs import read_log
+from .references import resolver
 from .spawner import Spawner
 from .starting import Starter
 from .watch import Watched, Watcher
@@ -42,6 +43,7 @@ class LocalDispatch:
     data_dir: belongs to this daemon alone. python, nu: what runs `.py` and `.nu` operations (nu None: the one on PATH).
     workspace: handed to operations as PROVISIONING_WORKSPACE. sync_attempts: the files of attempts reach the disk
     before and after the operation (docs/decisions/102-sync-attempts.md). boot_id: not the machine's own, for tests.
+    secrets_command: asked for the values of `secret://` references (resolving). secrets_timeout_s: how long.
     url: handed to operations as PROVISIONING_URL, with the token of each attempt.
     """
 
@@ -55,6 +57,8 @@ class LocalDispatch:
         workspace: Path | None,
         sync_attempts: bool = False,
         url: str | None = None,
+        secrets_command: Sequence[str] = (),
+        secrets_timeout_s: float = 30.0,
         boot_id: str | None = None,
     ) -> None:
         self._data = data_dir.absolute()
@@ -63,6 +67,7 @@ class LocalDispatch:
         self._workspace = workspace
         self._sync = sync_attempts
         self._url = url
+        self._resolver = resolver(tuple(secrets_command), secrets_timeout_s, self._data, os.environ)
         self._boot_id = boot_id or processes.boot_id()
         self._starting: dict[AttemptId, asyncio.Future[None]] = {}
         self._closed = False
@@ -73,7 +78,7 @@ class LocalDispatch:
         self._directories = AttemptDirectories(self._data / "attempts", self._sync)
         work = WorkDirectories(self._data / "work")
         here = boot.open_boot(self._data / "boot", self._boot_id, self._sync, self._directories.empty())
-        self._watcher = Watcher(here, work, self._interpreters, self._library)
+        self._watcher = Watcher(here, work, self._interpreters, self._library, self._resolver)
         self._spawner = Spawner(kept_environment(os.environ))
         self._starter = Starter(
             directories=self._directories,
@@ -85,6 +90,7 @@ class LocalDispatch:
             workspace=self._workspace.absolute() if self._workspace is not None else None,
             sync=self._sync,
             url=self._url,
+            resolver=self._resolver,
         )
         self._spawner.start()
 

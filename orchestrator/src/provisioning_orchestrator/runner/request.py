@@ -7,7 +7,43 @@ the lock in it, travels beside the message.
 from __future__ import annotations
 
 MESSAGE_BYTES_MAX = 128 * 1024
+SECRETS_VARIABLE = "PROVISIONING_SECRETS"
 TOKEN_VARIABLE = "PROVISIONING_TOKEN_FILE"  # noqa: S105 - in a request it holds the token itself
+
+
+class Wanted:
+    """The secrets that an attempt refers to. names: of them. command: is asked for their values. timeout_s: how long.
+
+    directory: of this attempt, in memory: for what it writes before that is redacted. environment: entries that the
+    command gets beside the helper's own.
+    """
+
+    __slots__ = ("command", "directory", "environment", "names", "timeout_s")
+
+    def __init__(
+        self, names: list[str], command: list[str], timeout_s: float, directory: str, environment: list[str]
+    ) -> None:
+        self.names = names
+        self.command = command
+        self.timeout_s = timeout_s
+        self.directory = directory
+        self.environment = environment
+
+    def fields(self) -> list[str]:
+        counts = [str(len(self.names)), str(len(self.command))]
+        return [repr(self.timeout_s), self.directory, *counts, *self.names, *self.command, *self.environment]
+
+    @classmethod
+    def of(cls, fields: list[str]) -> Wanted:
+        command_at = 4 + int(fields[2])
+        environment_at = command_at + int(fields[3])
+        return cls(
+            fields[4:command_at],
+            fields[command_at:environment_at],
+            float(fields[0]),
+            fields[1],
+            fields[environment_at:],
+        )
 
 
 class Request:
@@ -15,12 +51,12 @@ class Request:
 
     input: length of the input in bytes. keep: where the working directory goes if the attempt left something in it.
     leave: the file that names handed-over processes. environment: entries added to the helper's own environment.
-    sync: the claim and the outcome are synced to the disk.
+    sync: the claim and the outcome are synced to the disk. wanted: None: it refers to no secrets.
     """
 
     __slots__ = (
         "arguments", "environment", "grace_s", "id", "input", "keep", "leave", "log", "number", "sync", "timeout_s",
-        "work",
+        "wanted", "work",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +74,7 @@ class Request:
         sync: bool,
         arguments: list[str],
         environment: list[str],
+        wanted: Wanted | None = None,
     ) -> None:
         self.number = number
         self.id = id
@@ -51,13 +88,15 @@ class Request:
         self.sync = sync
         self.arguments = arguments
         self.environment = environment
+        self.wanted = wanted
 
     def encode(self) -> bytes:
         """Raises ValueError where a field holds a NUL or the whole is longer than MESSAGE_BYTES_MAX."""
         fields = [
             str(self.number), self.id, str(self.input), self.log, self.work, self.keep, self.leave,
             repr(self.timeout_s), repr(self.grace_s), "1" if self.sync else "0",
-            str(len(self.arguments)), *self.arguments, *self.environment,
+            str(len(self.arguments)), str(len(self.environment)), *self.arguments, *self.environment,
+            *(self.wanted.fields() if self.wanted is not None else ()),
         ]  # fmt: skip
         data = "\0".join(fields).encode("utf-8", "surrogateescape")
         if data.count(0) != len(fields) - 1:
@@ -69,7 +108,8 @@ class Request:
     @classmethod
     def decode(cls, data: bytes) -> Request:
         fields = data.decode("utf-8", "surrogateescape").split("\0")
-        arguments_end = 11 + int(fields[10])
+        arguments_end = 12 + int(fields[10])
+        environment_end = arguments_end + int(fields[11])
         return cls(
             number=int(fields[0]),
             id=fields[1],
@@ -81,6 +121,7 @@ class Request:
             timeout_s=float(fields[7]),
             grace_s=float(fields[8]),
             sync=fields[9] == "1",
-            arguments=fields[11:arguments_end],
-            environment=fields[arguments_end:],
+            arguments=fields[12:arguments_end],
+            environment=fields[arguments_end:environment_end],
+            wanted=Wanted.of(fields[environment_end:]) if len(fields) > environment_end else None,
         )

@@ -6,14 +6,16 @@ descriptor of another one:
  1. re-take the lock that it inherited: whoever cannot, is late, and goes
  2. look at the claim under the lock: a poisoned or used one means go, without a trace
  3. open the log, take the working directory, put the input into an anonymous file
+ 3a. only if it refers to secrets: have their values (`resolving`), and a filter for what it will write (`outlet`)
  4. claim: from here on "it never started" cannot be said any more
  5. become sub-reaper, spawn the operation in a process group of its own
  6. wait: for the end, for the timeout, for a cancel (its record, then SIGTERM), and for the log to need cutting
  7. end what is left of the tree: TERM, grace, KILL; except what the operation handed over
  8. write the outcome, whole, by one call; close everything: the lock is free
 
-If anything goes wrong before 4 the reason goes into the note and nothing ran. After 4 it goes there too, but only a
-written outcome counts: a shim that could not wait for its child writes none, because a guessed one would be a lie.
+If secrets cannot be had the attempt ends before 4, with an outcome and a result that says so. If anything else goes
+wrong before 4 the reason goes into the note and nothing ran. After 4 it goes there too, but only a written outcome
+counts: a shim that could not wait for its child writes none, because a guessed one would be a lie.
 
 The operation is not made to die with the shim (PDEATHSIG): that takes a fork with Python in the child, a sixth of what
 an attempt costs, for the case that a shim is shot while no daemon lives. Whoever finds a dead shim ends its tree first.
@@ -29,9 +31,15 @@ import time
 
 from . import processes, statefile
 from .logcap import LogCap
-from .request import TOKEN_VARIABLE, Request
+from .request import SECRETS_VARIABLE, TOKEN_VARIABLE, Request, Wanted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .outlet import Outlet
 
 EXEC_FAILED = 127
+SECRETS_FD = 3
+EXIT_UNWRITTEN = 74
 POLL_S = 0.02
 POLL_MAX_S = 0.5
 _FOREVER = float("inf")
@@ -64,6 +72,10 @@ class Shim:
         self._open = [state]
         self._tell: dict[str, str] = {}
         self._remove: list[str] = []
+        self._outlet: Outlet | None = None
+        self._secrets = -1
+        self._finished = False
+        self._unwritten: str | None = None
 
     def run(self) -> bool:
         """The whole life of the attempt. True: nothing of it is left in this process, which may serve another one."""
@@ -71,6 +83,8 @@ class Shim:
             return self._live()
         finally:
             os.chdir("/")
+            if self._outlet is not None:
+                self._outlet.close()
             for path in self._remove:
                 os.unlink(path)  # noqa: PTH108
             while self._open:
@@ -80,16 +94,18 @@ class Shim:
         try:
             self._take_lock()
             self._prepare()
+            if self._request.wanted is not None and not self._obtain(self._request.wanted):
+                return False
             self._claim()
         except (Refused, OSError, ValueError, statefile.Torn) as reason:
             self._note(reason)
-            return True
+            return self._request.wanted is None
         try:
             main = self._spawn()
             if main is None:
-                return True
+                return self._outlet is None
             self._main = main
-            return self._outlive(main)
+            return self._outlive(main) and self._outlet is None  # Who has seen secrets serves nobody else.
         except Exception as reason:
             self._note(reason)
             return False
@@ -153,6 +169,34 @@ class Shim:
         _fill(fd, content)
         return path
 
+    def _obtain(self, wanted: Wanted) -> bool:
+        """The secrets, behind a descriptor for the operation, and the filter. False: the attempt has ended without."""
+        from . import outlet, resolving  # Only here: the frozen helper need not hold them.
+
+        began = time.time_ns() // 1000
+        try:
+            values = resolving.resolve(wanted, self._environment, self._cancel_came)
+            self._outlet = outlet.opened(values, wanted.directory, self._request.log.removesuffix(".log"))
+            self._secrets = self._anonymous_file("secrets")
+            self._open.append(self._secrets)
+            _fill(self._secrets, resolving.encoded(values))
+        except resolving.Cancelled:
+            fields: dict[str, object] = {"kind": "exited", "code": -signal.SIGTERM, "cancelled": 1}
+        except (resolving.Unavailable, OSError) as reason:
+            os.write(self._log, resolving.words(reason))
+            resolving.write_result(self._request.log.removesuffix(".log") + ".result", reason)
+            fields = {"kind": "exited", "code": 1}
+        else:
+            return True
+        self._write_outcome({**fields, "started": began, "ended": time.time_ns() // 1000})
+        return False
+
+    def _cancel_came(self) -> bool:
+        if signal.SIGTERM not in signal.sigpending():
+            return False
+        signal.sigwait({signal.SIGTERM})
+        return self._grace_of_cancel() is not None
+
     def _claim(self) -> None:
         pid = os.getpid()
         me = processes.process(pid)
@@ -174,17 +218,22 @@ class Shim:
         """The operation's pid; None: exec failed, nothing of it ran, and the outcome says so."""
         request = self._request
         environment = self._environment | self._tell
+        output = self._outlet.writer if self._outlet is not None else self._log
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self._input, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ]
+        if self._secrets >= 0:
+            environment[SECRETS_VARIABLE] = f"/dev/fd/{SECRETS_FD}"
+            actions.append((os.POSIX_SPAWN_DUP2, self._secrets, SECRETS_FD))
         self._score(self._scores[1])
         try:
             main = os.posix_spawn(
                 request.arguments[0],
                 request.arguments,
                 environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, self._input, 0),
-                    (os.POSIX_SPAWN_DUP2, self._log, 1),
-                    (os.POSIX_SPAWN_DUP2, self._log, 2),
-                ],
+                file_actions=actions,
                 setpgroup=0,
                 setsigmask=(),
                 setsigdef=_IGNORED_BY_PYTHON,
@@ -197,6 +246,8 @@ class Shim:
             return None
         finally:
             self._score(self._scores[0])
+        if self._outlet is not None:
+            self._outlet.opened()
         return main
 
     def _score(self, score: bytes) -> None:
@@ -223,9 +274,14 @@ class Shim:
         ended_at = time.time_ns() // 1000
         timed_out, cancelled = self._timed_out, self._cancelled
         some_left = self._clear_tree(cap) if processes.LINUX else self._clear_group()
+        self._finish_outlet()
         self._keep_what_is_left(some_left)
         cap.look()
         code = os.waitstatus_to_exitcode(status)
+        if self._unwritten is not None:
+            # A success without its result would be a lie.
+            self._note(OSError(f"what it reported could not be written: {self._unwritten}"))
+            code = code or EXIT_UNWRITTEN
         self._write_outcome(
             {
                 "kind": "exited",
@@ -254,6 +310,7 @@ class Shim:
             if now >= self._kill_at:
                 self._signal_tree(signal.SIGKILL)
             cap.look()
+            self._keep_outlet()
             pause = min(cap.interval_s, max(0.0, deadline - now), max(POLL_S, self._kill_at - now))
             if self._pause(pause) == signal.SIGTERM and (grace_s := self._grace_of_cancel()) is not None:
                 self._cancelled = not self._timed_out
@@ -265,6 +322,8 @@ class Shim:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return None
+            if self._outlet is not None:
+                self._outlet.ended(pid)
             if pid == main:
                 return status
 
@@ -306,8 +365,10 @@ class Shim:
             except ChildProcessError:
                 return False
             rest, handed_over = self._rest()
-            if not rest and handed_over:
-                return True
+            if not rest:
+                self._finish_outlet()  # It then ends by itself: nobody holds what it reads from.
+                if handed_over:
+                    return True
             killing = time.clock_gettime(_BOOTTIME) >= self._kill_at
             for one in rest:
                 if killing or (one.pid, one.start) not in asked:
@@ -322,6 +383,8 @@ class Shim:
         """Living descendants that were not handed over, and whether there are others that were."""
         known = processes.table()
         living = {pid for pid in processes.descendants(known, {os.getpid()}) if known[pid].state not in "ZX"}
+        if self._outlet is not None:
+            living.discard(self._outlet.pid)
         kept = living & processes.handed_over(known, self._request.leave, never=self._main) if living else living
         return [known[pid] for pid in living - kept], bool(kept)
 
@@ -355,6 +418,19 @@ class Shim:
                 os.rename(self._request.work, self._request.keep)  # noqa: PTH104
         except OSError:
             pass  # It stays where it is: not empty, so that nobody takes it.
+
+    def _keep_outlet(self) -> None:
+        try:
+            if self._outlet is not None:
+                self._outlet.keep_alive()
+        except OSError:
+            pass  # There is no room for a process now: the operation waits for one, and so do we.
+
+    def _finish_outlet(self) -> None:
+        """All that the operation wrote is where it is kept."""
+        if self._outlet is not None and not self._finished:
+            self._finished = True
+            self._unwritten = self._outlet.finish()
 
     # --- what is written ---------------------------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ from . import processes, statefile
 from .command import Interpreters, Refusal
 from .files import AttemptDirectories, AttemptFiles, sync_directory
 from .library import LibraryFiles
-from .request import TOKEN_VARIABLE, Request
+from .references import INLINE_BYTES_MAX, Resolver, may_refer, references_in
+from .request import TOKEN_VARIABLE, Request, Wanted
 from .spawner import Spawner
 from .watch import Watched, Watcher
 from .workdirs import WorkDirectories
@@ -48,6 +49,7 @@ class Starter:
         workspace: Path | None,
         sync: bool,
         url: str | None,
+        resolver: Resolver,
     ) -> None:
         self._directories = directories
         self._work = work
@@ -58,6 +60,7 @@ class Starter:
         self._workspace = workspace
         self._sync = sync
         self._url = url
+        self._resolver = resolver
 
     async def begin(self, spec: AttemptSpec, settled: asyncio.Future[None]) -> None:
         """Settled with a result when the attempt runs, or was told as a fact; with StartRefused when nothing runs.
@@ -72,11 +75,12 @@ class Starter:
             self._refuse(spec, files, str(refusal))
             settled.set_result(None)
             return
+        wanted = await self._wanted(spec) if may_refer(spec.input) else None
         try:
             work = self._work.take()
         except OSError as error:
             raise _no_room(spec.id, error) from error
-        header = self._header(spec, work)
+        header = self._header(spec, work) | ({"secrets": len(wanted.names)} if wanted is not None else {})
         try:
             state = self._create(spec, files, header)
         except FileExistsError:
@@ -88,7 +92,7 @@ class Starter:
             self._work.give_back(work, files.kept)
             raise _no_room(spec.id, error) from error
         crash_point("after-state-file")
-        await self._go(spec, Watched(spec.id, files, work, command), state, str(header["mark"]), settled)
+        await self._go(spec, Watched(spec.id, files, work, command), state, str(header["mark"]), wanted, settled)
 
     def _header(self, spec: AttemptSpec, work: str) -> dict[str, object]:
         return {
@@ -118,13 +122,28 @@ class Starter:
             raise
         return state
 
+    async def _wanted(self, spec: AttemptSpec) -> Wanted | None:
+        """The secrets that it refers to: names only, here and in all that is stored. None: it refers to none."""
+        large = len(spec.input) > INLINE_BYTES_MAX
+        names = await asyncio.to_thread(references_in, spec.input) if large else references_in(spec.input)
+        if not names:
+            return None
+        by = self._resolver
+        return Wanted(names, list(by.command), by.timeout_s, by.directory_of(spec.id), list(by.environment))
+
     async def _go(
-        self, spec: AttemptSpec, watched: Watched, state: int, mark: str, settled: asyncio.Future[None]
+        self,
+        spec: AttemptSpec,
+        watched: Watched,
+        state: int,
+        mark: str,
+        wanted: Wanted | None,
+        settled: asyncio.Future[None],
     ) -> None:
         try:
             if self._sync:
                 await asyncio.to_thread(_sync, state, watched.files)
-            request = self._request(spec, watched, mark)
+            request = self._request(spec, watched, mark, wanted)
             crash_point("before-spawn")
             self._ask(request, spec.id, watched, state, settled)
         except BaseException as error:
@@ -133,11 +152,13 @@ class Starter:
                 raise _no_room(spec.id, error) from error
             raise
 
-    def _request(self, spec: AttemptSpec, watched: Watched, mark: str) -> Request:
+    def _request(self, spec: AttemptSpec, watched: Watched, mark: str, wanted: Wanted | None) -> Request:
         files = watched.files
+        # With secrets it writes into memory, and a filter makes of that what is kept.
+        private = wanted.directory if wanted is not None else None
         environment = [
-            f"PROVISIONING_RESULT={files.result}",
-            f"PROVISIONING_EVENTS={files.events}",
+            f"PROVISIONING_RESULT={files.result if private is None else private + '/result'}",
+            f"PROVISIONING_EVENTS={files.events if private is None else private + '/events'}",
             f"PROVISIONING_LEAVE={files.leave}",
             f"{processes.MARK_VARIABLE}={mark}",
         ]
@@ -159,6 +180,7 @@ class Starter:
             sync=self._sync,
             arguments=watched.command,
             environment=environment,
+            wanted=wanted,
         )
 
     def _ask(

@@ -36,8 +36,10 @@ from .boot import Boot
 from .classify import Finding, classify, is_over
 from .command import Interpreters, Refusal, explain
 from .files import AttemptFiles
+from .filter import await_filter, remove
 from .library import LibraryFiles
 from .logs import log_size
+from .references import Resolver
 from .reports import ReportReader
 from .sweep import Remains, sweep
 from .workdirs import WorkDirectories
@@ -89,13 +91,21 @@ class Facts:
 class Watcher:
     """Must be used from one loop's thread. `boot` may be replaced when recovery is over."""
 
-    def __init__(self, boot: Boot, work: WorkDirectories, interpreters: Interpreters, library: LibraryFiles) -> None:
+    def __init__(
+        self,
+        boot: Boot,
+        work: WorkDirectories,
+        interpreters: Interpreters,
+        library: LibraryFiles,
+        resolver: Resolver,
+    ) -> None:
         self.boot = boot
         self.facts = Facts()
         self.watched: dict[AttemptId, Watched] = {}
         self._work = work
         self._interpreters = interpreters
         self._library = library
+        self._resolver = resolver
         self._loop = asyncio.get_running_loop()
         self._polled: dict[AttemptId, None] = {}  # in the order in which they are looked at next
         self._cancels: set[AttemptId] = set()
@@ -246,7 +256,14 @@ class Watcher:
         """Nobody saw the end: it is told when nothing of it is alive any more."""
         while not await asyncio.to_thread(sweep, self._remains(watched, finding)):  # noqa: ASYNC110
             await asyncio.sleep(SWEEP_AGAIN_S)
+        await self._filtered([(watched, finding)])
         await self._end_slowly(watched, finding)
+
+    async def _filtered(self, vanished: list[tuple[Watched, Finding]]) -> None:
+        """Filters outlive their shims until all that was written before is where it is kept."""
+        logs = [watched.files.log for watched, finding in vanished if "secrets" in finding.header]
+        if logs:
+            await asyncio.to_thread(await_filter, logs)
 
     def _remains(self, watched: Watched, finding: Finding) -> list[Remains]:
         if finding.header.get("boot", self.boot.id) != self.boot.id:
@@ -263,6 +280,8 @@ class Watcher:
             result, oversized = watched.files.read_result()
             refused = self._explanation(watched, finding) if finding.errno else verdict.refused
             verdict = replace(verdict, result=result, result_oversized=oversized, refused=refused)
+        if "secrets" in finding.header:  # Only where shim and filter were shot both is there anything left.
+            remove(self._resolver.directory_of(watched.id))
         in_use = isinstance(verdict, Vanished) and Path(watched.files.leave).exists()
         if watched.work:
             self._work.give_back(watched.work, watched.files.kept, in_use)
@@ -308,6 +327,8 @@ class Watcher:
         """End what is left of the vanished, all in one sweep; what will not die stays alive until it does."""
         remains = [each for watched, finding in vanished for each in self._remains(watched, finding)]
         swept = await asyncio.to_thread(sweep, remains) if remains else True
+        if swept:
+            await self._filtered(vanished)
         turn = Turn()
         for watched, finding in vanished:
             await turn.over()
