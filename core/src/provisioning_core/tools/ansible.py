@@ -26,7 +26,7 @@ FAILURES_SHOWN = 5
 
 
 def play_as_told(task: Task) -> dict[str, Any]:
-    """{hosts: per host ok, changed, failed …, facts: per host what set_fact set, stats: set_stats', changed: bool}."""
+    """{hosts: per host ok, changed, failed …, facts: per host what set_fact set, stats: set_stats', host_stats, changed: bool}."""
     task.check({"infra": check.infra_name, "playbook": check.text(1_000)}, FIELDS)
     params, workspace = task.params, task.workspace()
     playbook = (workspace.path / params["playbook"]).resolve()
@@ -145,7 +145,9 @@ def _result(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             facts.setdefault(record["host"], {}).update(record["facts"])
     hosts: dict[str, dict[str, int]] = stats["hosts"]
     changed = any(host["changed"] for host in hosts.values())
-    return {"hosts": hosts, "facts": facts, "stats": stats["custom"], "changed": changed}
+    per_host = dict(stats["custom"])
+    run = per_host.pop("_run", {})  # Ansible's word for what is of no host
+    return {"hosts": hosts, "facts": facts, "stats": run, "host_stats": per_host, "changed": changed}
 
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:
