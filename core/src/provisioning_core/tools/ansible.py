@@ -26,7 +26,7 @@ FAILURES_SHOWN = 5
 
 
 def play_as_told(task: Task) -> dict[str, Any]:
-    """{hosts: per host ok, changed, failed …, facts: per host what set_fact set, stats: set_stats', host_stats, changed: bool}."""
+    """{hosts: counts per host, facts: what set_fact set per host, stats, host_stats: set_stats', changed}."""
     task.check({"infra": check.infra_name, "playbook": check.text(1_000)}, FIELDS)
     params, workspace = task.params, task.workspace()
     playbook = (workspace.path / params["playbook"]).resolve()
