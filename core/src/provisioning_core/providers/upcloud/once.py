@@ -1,0 +1,117 @@
+"""One resource per key at a cloud that has no idempotency tokens and may answer late, or not at all.
+
+A create, in the hands of the one process that holds the key's claim:
+
+    find by label          found: done
+    a mark of an earlier   that attempt's request may still take effect: find until the settle window is over
+    create request?
+    write the mark         on the disk, before the request
+    send, once             refused: the mark goes; answered: the id goes into the mark;
+                           no answer, or a 5xx: find until the window is over, then the mark goes and the error is
+                           raised
+    confirm                once a list shows it, the mark goes; until then a find also asks for the id in the mark
+
+So a kill at any point leaves either nothing sent, or a mark. What is left open: a request that the cloud obeys later
+than the settle window after it was sent, and two workspaces on different machines that wish the same key at the same
+moment.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...provider import Kind, Wish
+from ..claim import Claim, claim, claimed_id
+from .account import Account, Raw, labels_of
+from .identity import INTENT, KEY, key_of, written_key
+from .refusal import UnansweredError, unanswered
+
+
+class Once:
+    def __init__(self, workspace: Path, account: Account) -> None:
+        self._workspace = workspace
+        self._account = account
+
+    def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Raw | None:
+        """By intent, then by key; with details."""
+        if intent is not None and (found := self._listed(kind, f"{INTENT}={intent}")) is not None:
+            return found
+        if key is None:
+            return None
+        return self._listed(kind, f"{KEY}={written_key(key)}") or self._marked(kind, key)
+
+    def create(self, wish: Wish, body: Callable[[], dict[str, Any]]) -> tuple[Raw, bool]:
+        """The resource, and whether this call made it; a server is not ready yet. body: of the request, if one is sent.
+
+        It looks for the key only: whoever has the same intent has the same key.
+        """
+        doing = f"creating {wish.kind} {wish.name}"
+        label = f"{KEY}={written_key(wish.key)}"
+        with claim(self._workspace, _claimed(wish.kind, wish.key)) as held:
+            found = self._settled(wish, label, held, wait=held.sent_at is not None)
+            if found is not None:
+                return found, False
+            request = body()
+            held.sending()
+            try:
+                answer = self._account.send(f"/{wish.kind}", request, doing=doing)
+                if "uuid" not in answer.get(wish.kind, {}):
+                    raise unanswered(doing, "an answer without an id")
+            except UnansweredError:
+                found = self._settled(wish, label, held, wait=True)
+                if found is None:
+                    held.settled()
+                    raise
+                return found, True
+            except Exception:
+                held.settled()
+                raise
+            made: Raw = answer[wish.kind]
+            held.answered(made["uuid"])
+            return made, True
+
+    def confirm(self, kind: Kind, key: str) -> None:
+        """Take the mark away, if a list shows the resource by now."""
+        if claimed_id(self._workspace, _claimed(kind, key)) is not None:
+            with claim(self._workspace, _claimed(kind, key)) as held:
+                if self._account.rows(kind, [f"{KEY}={written_key(key)}"]):
+                    held.settled()
+
+    def forget(self, kind: Kind, key: str) -> None:
+        """It has been deleted."""
+        if claimed_id(self._workspace, _claimed(kind, key)) is not None:
+            with claim(self._workspace, _claimed(kind, key)) as held:
+                held.settled()
+
+    def _settled(self, wish: Wish, label: str, held: Claim, *, wait: bool) -> Raw | None:
+        """What a list shows, or the mark's id leads to; wait: looked for until the window is over."""
+        while True:
+            left_s = held.remaining_s(self._account.setting.settle_s) if wait else 0.0
+            if (found := self._listed(wish.kind, label)) is not None:
+                held.settled()
+                return found
+            if (found := self._marked(wish.kind, wish.key)) is not None or left_s <= 0:
+                return found
+            time.sleep(min(self._account.setting.poll_s, left_s))
+
+    def _listed(self, kind: Kind, label: str) -> Raw | None:
+        rows = sorted(self._account.rows(kind, [label]), key=lambda row: (str(row.get("created", "")), row["uuid"]))
+        found = self._account.details(kind, rows)
+        if len(found) > 1:
+            others = ", ".join(each["uuid"] for each in found[1:])
+            sys.stderr.write(f"warning: UpCloud has more than one {kind} with {label}; not used: {others}\n")
+        return found[0] if found else None
+
+    def _marked(self, kind: Kind, key: str) -> Raw | None:
+        """What no list shows yet, but a create of this workspace has been given the id of."""
+        id = claimed_id(self._workspace, _claimed(kind, key))
+        found = self._account.get(kind, id) if id else None
+        return found if found is not None and key_of(labels_of(found)) == key else None
+
+
+def _claimed(kind: Kind, key: str) -> str:
+    return f"upcloud/{kind}/{key}"
