@@ -1,294 +1,236 @@
-"""`server create` and `server delete`: plan, ask, do, show what came of it."""
+"""`create`, `delete` and `apply` of servers, clusters and infrastructures: plan, ask, do, show what came of it."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ConflictError, UsageError
+from ..errors import UsageError
 from ..render.documents import line
-from ..render.text import as_called, clean, plural
+from ..render.text import plural
 from . import exits
 from .exits import Exit
-from .inventory import item_of, open_workspace, print_servers, provider_of, tell_limits
+from .inventory import existing, open_workspace, print_servers, tell_limits
+from .performing import Call, Manner, answered, confirmed, perform, refused
+from .planned import print_plans, tell_left, tell_plan
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..clouds import Clouds, Found
     from ..plan import Plan
-    from ..provider import Provider, Resource
-    from ..workspace import Workspace
 
-KEY_LENGTH_MAX = 255
-_SIGNS = {"create": ("+", "good"), "start": ("~", "busy"), "delete": ("-", "bad"), "exists": ("=", "dim")}
+TAKING = ("replace", "delete")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the command line asks for. servers: empty for all. timeout: as typed."""
+    """What the command line asks for. names: servers (empty: all) or the cluster. file: of a plan to be applied."""
 
-    verb: Literal["create", "delete"]
+    resource: Literal["server", "cluster", "infra"]
+    verb: Literal["create", "delete", "apply"]
     infra: str
-    servers: tuple[str, ...]
-    orchestrated: bool
-    check: bool
-    exit_code: bool
-    yes: bool
-    wait: bool
-    timeout: str | None
-    idempotency_key: str | None
-    confirm: str | None = None
+    names: tuple[str, ...]
+    manner: Manner
+    file: Path | None = None
 
     @property
     def command(self) -> str:
         """What to type to do it again."""
-        words = ["provisioning server", self.verb, self.infra, *self.servers]
-        return " ".join([*words, "--orchestrated"] if self.orchestrated else words)
+        subject = [shlex.quote(str(self.file))] if self.file is not None else [self.infra, *self.names]
+        words = [f"provisioning {self.resource}", self.verb, *subject]
+        return " ".join([*words, "--orchestrated"] if self.manner.orchestrated else words)
 
 
 def change(session: Session, wish: Change) -> None:
     """Raises Exit with the code that tells how it ended."""
-    timeout_s = _checked(session, wish)
+    from ..clouds import Clouds
+
+    _check(session, wish)
     workspace = open_workspace(session)
-    provider = provider_of(workspace)
-    plan = _plan(workspace, provider, wish)
-    if wish.check:
-        _print_plan(session, plan)
-        raise Exit(exits.CHANGES if wish.exit_code and not plan.nothing_to_do else exits.SUCCEEDED)
-    if plan.nothing_to_do and wish.wait:
-        _nothing_to_do(session, wish, plan, provider)
+    clouds = Clouds(workspace)
+    plan = _plan(clouds, wish)
+    _check_apply(session, wish, plan)
+    if wish.manner.check:
+        print_plans(session, [plan])
+        raise Exit(exits.CHANGES if wish.manner.exit_code and not plan.nothing_to_do else exits.SUCCEEDED)
+    if plan.nothing_to_do and wish.manner.wait:
+        _nothing_to_do(session, wish, plan, clouds)
         return
-    _tell_plan(session, plan)
-    _ask(session, wish, plan)
-    if wish.orchestrated:
-        _by_orchestrator(session, wish, plan, provider, timeout_s)
+    allow = _permission(wish)
+    done, left = plan.parted(allow)
+    tell_plan(session, plan, left)
+    if left and session.can_ask() and not wish.manner.yes and _may_take(wish):
+        session.err.say(f"What is left as it is takes something that exists. Type {wish.infra} to have it done too,")
+        answer = answered(session, f"{'y for the rest, ' if done.to_do else ''}anything else for nothing:")
+        if answer == wish.infra:
+            done, left, allow = plan, (), frozenset(TAKING)
+        elif not (done.to_do and answer.lower() in ("y", "yes")):
+            raise refused(session)
     else:
-        from .directly import run_directly
+        _ask(session, wish, done)
+    if done.nothing_to_do and left:
+        session.say(f"Nothing else to do for {wish.infra}.")
+        tell_left(session, left, wish.infra)
+        return
+    workflow = perform(session, workspace, _call(wish, plan, done, allow), wish.manner)
+    _tell_result(session, wish, plan, clouds, workflow)
+    tell_left(session, left, wish.infra)
 
-        run_directly(session, wish, workspace)
-        _tell_servers(session, wish, plan, provider, None)
 
-
-def _checked(session: Session, wish: Change) -> float | None:
-    """The timeout in seconds. Raises UsageError for flags that do not go together, before anything is looked at."""
-    if not wish.orchestrated:
-        for given, flag in (
-            (not wish.wait, "--no-wait"),
-            (wish.timeout is not None, "--timeout"),
-            (wish.idempotency_key is not None, "--idempotency-key"),
-        ):
-            if given:
-                raise UsageError(
-                    f"{flag} needs --orchestrated: in direct mode this very process does the work", code="bad_flags"
-                )
-    if wish.exit_code and not wish.check:
-        raise UsageError("--exit-code goes with --check", code="bad_flags")
-    key = wish.idempotency_key
-    if key is not None and not (0 < len(key) <= KEY_LENGTH_MAX and key.isascii() and key.isprintable()):
+def _check(session: Session, wish: Change) -> None:
+    """Raises UsageError for flags that do not go together, before anything is looked at."""
+    manner = wish.manner
+    manner.timeout_s()
+    if manner.confirm is not None and wish.file is None and manner.confirm != wish.infra:
         raise UsageError(
-            f"the idempotency key {key!r} is not accepted", code="bad_key", hint="1 to 255 printable ASCII characters"
+            f"--confirm={manner.confirm} does not name {wish.infra}; nothing was {wish.verb}d", code="unconfirmed"
         )
-    if wish.confirm is not None and wish.confirm != wish.infra:
-        raise UsageError(
-            f"--confirm={wish.confirm} does not name {wish.infra}; nothing was deleted", code="unconfirmed"
-        )
-    if wish.verb == "delete" and not (wish.yes or wish.confirm or wish.check or session.can_ask()):
+    if wish.verb == "delete" and not (manner.yes or manner.confirm or manner.check or session.can_ask()):
         raise UsageError(
             f"deleting servers of {wish.infra} has to be confirmed, and there is no terminal to ask on",
             code="unconfirmed",
             hint=f"{wish.command} --yes   (or --confirm={wish.infra})",
         )
-    if wish.timeout is None:
-        return None
-    from ..render.times import parse_duration
 
-    return parse_duration(wish.timeout)
+
+def _check_apply(session: Session, wish: Change, plan: Plan) -> None:
+    """A plan that takes something is confirmed as a delete is. Raises UsageError."""
+    manner = wish.manner
+    if wish.verb != "apply":
+        return
+    if manner.confirm is not None and manner.confirm != plan.infra:
+        raise UsageError(
+            f"--confirm={manner.confirm} does not name {plan.infra}; nothing was applied", code="unconfirmed"
+        )
+    takes = plan.only("replace", "delete").changes
+    if takes and not (manner.yes or manner.confirm or manner.check or session.can_ask()):
+        raise UsageError(
+            f"the plan replaces or deletes {', '.join(each.name for each in takes[:5])}, which has to be confirmed",
+            code="unconfirmed",
+            hint=f"{wish.command} --confirm={plan.infra}",
+        )
 
 
 # --- the plan ------------------------------------------------------------------------------------------------------
 
 
-def _plan(workspace: Workspace, provider: Provider, wish: Change) -> Plan:
-    from ..plan import plan_create, plan_delete
+def _plan(clouds: Clouds, wish: Change) -> Plan:
+    from ..plan import plan_create, plan_delete, plan_infra
+    from ..plan.document import read_plan
 
-    make: Callable[..., Plan] = plan_create if wish.verb == "create" else plan_delete
-    return make(workspace, wish.infra, list(wish.servers) or None)
+    workspace, names = clouds.workspace, list(wish.names) or None
+    if wish.file is not None:
+        return read_plan(wish.file)
+    if wish.resource == "cluster":
+        from ..infra import load_infra
 
-
-def _plan_lines(session: Session, plan: Plan) -> list[str]:
-    terminal = session.err
-    lines = []
-    for each in plan.changes:
-        sign, style = _SIGNS[each.action]
-        lines.append(f"  {terminal.paint(sign, style)} {each.kind:<8} {clean(each.name)}")
-    return lines
-
-
-def _summary(plan: Plan) -> str:
-    counts = {action: sum(each.action == action for each in plan.changes) for action in _SIGNS}
-    words = {"create": "to create", "start": "to start", "delete": "to delete", "exists": "there already"}
-    return ", ".join(f"{count} {words[action]}" for action, count in counts.items() if count) or "nothing"
-
-
-def _tell_plan(session: Session, plan: Plan) -> None:
-    session.say(f"Plan for infra {plan.infra}")
-    for text in _plan_lines(session, plan):
-        session.say(text)
-    session.say(f"  {_summary(plan)}.")
-
-
-def _print_plan(session: Session, plan: Plan) -> None:
-    """The plan as the result."""
-    from dataclasses import asdict
-
-    changes = [asdict(each) for each in plan.changes]
-    if session.form == "name":
-        session.print("\n".join(each["name"] for each in changes if each["action"] != "exists"))
-    elif not session.for_people:
-        session.print_document("Plan", {"infra": plan.infra, "changes": changes}, "infra")
-    else:
-        from ..render.table import table
-
-        rows = [(_SIGNS[each["action"]][0], each["action"], each["kind"], each["name"]) for each in changes]
-        session.print(table(("", "ACTION", "KIND", "NAME"), rows, session.out))
-        session.say(f"{_summary(plan)}.")
-
-
-def _nothing_to_do(session: Session, wish: Change, plan: Plan, provider: Provider) -> None:
-    """Say so and show what is there."""
+        names = list(load_infra(workspace, wish.infra).cluster(wish.names[0]).servers)
     if wish.verb == "delete":
-        session.say(f"Nothing to do: nothing of {wish.infra} exists.")
-        print_servers(session, [], "")
-        return
-    count = sum(each.kind == "server" for each in plan.changes)
-    there = f"{plural(count, 'server')} of {wish.infra} there already" if count else f"{wish.infra} defines no servers"
-    session.say(f"Nothing to do: {there}.")
-    _tell_servers(session, wish, plan, provider, None)
+        return plan_delete(workspace, wish.infra, names, clouds=clouds)
+    if wish.resource == "infra":
+        return plan_infra(workspace, wish.infra, clouds=clouds)
+    return plan_create(workspace, wish.infra, names, clouds=clouds)
+
+
+def _permission(wish: Change) -> frozenset[str]:
+    """What may be taken: all that was asked to be deleted or planned; else only with the name typed back."""
+    if wish.verb in ("delete", "apply") or (wish.manner.confirm is not None and wish.resource == "infra"):
+        return frozenset(TAKING)
+    return frozenset()
+
+
+def _may_take(wish: Change) -> bool:
+    return wish.resource == "infra" and wish.verb == "create"
 
 
 def _ask(session: Session, wish: Change, plan: Plan) -> None:
     """Go on, or raise Exit where the person does not want it."""
-    if wish.yes or wish.confirm is not None or plan.nothing_to_do or not session.can_ask():
+    if wish.manner.yes or wish.manner.confirm is not None or plan.nothing_to_do or not session.can_ask():
         return
-    from .asking import ask
-
-    try:
-        if wish.verb == "create":
-            wanted = ask(session, "Create? [y/N]").lower() in ("y", "yes")
-        else:
-            session.err.say(f"This deletes for good. Type {wish.infra} to go on, anything else to stop.")
-            wanted = ask(session, "Delete:") == wish.infra
-    except KeyboardInterrupt:
-        session.err.say("\nNothing was done.")
-        raise Exit(exits.INTERRUPTED) from None
-    if not wanted:
-        session.err.say("Nothing was done.")
-        raise Exit(exits.FAILED)
-
-
-# --- by the orchestrator -------------------------------------------------------------------------------------------
-
-
-def _by_orchestrator(session: Session, wish: Change, plan: Plan, provider: Provider, timeout_s: float | None) -> None:
-    from .ending import tell_end
-    from .following import exit_code, follow
-    from .naming import remember_last
-    from .workflow import print_summary
-
-    _check_workspace(session)
-    id_ = _submit(session, wish)
-    remember_last(session, id_)
-    if not wish.wait:
-        _print_id(session, id_)
-        return
-    session.note(f"workflow {id_}")
-    picture = follow(session, id_, timeout_s=timeout_s)
-    tell_end(session, picture, again=wish.command)
-    if picture.status != "succeeded":
-        print_summary(session, picture)
-        raise Exit(exit_code(picture))
-    _tell_servers(session, wish, plan, provider, id_)
-
-
-def _check_workspace(session: Session) -> None:
-    """Refuse where the daemon of this machine works for another workspace: it would make the servers there."""
-    from .port import option_of
-
-    pid = int(session.orchestrator.health()["pid"])
-    theirs, ours = option_of(pid, "--workspace"), Path(session.settings.workspace().value).resolve()
-    if theirs is not None and Path(theirs).is_dir() and Path(theirs).resolve() != ours:
-        raise ConflictError(
-            f"the orchestrator at {session.settings.url().value} works for the workspace {theirs}, not for {ours}",
-            code="other_workspace",
-            hint=f"--workspace {theirs}, or a second one: provisioning orchestrator start --port 9190 --data-dir DIR",
-        )
-
-
-def _submit(session: Session, wish: Change) -> str:
-    from ..plan import request_create, request_delete
-
-    key = wish.idempotency_key or str(uuid.uuid4())
-    request = (request_create if wish.verb == "create" else request_delete)(wish.infra, list(wish.servers) or None)
-    try:
-        return session.orchestrator.submit("servers", wish.verb, request["infra"], request["params"], key)
-    except KeyboardInterrupt:
-        session.err.say("Interrupted before the orchestrator had answered: it may have taken the workflow or not.")
-        session.err.say(f"The same wish again, never twice:  {as_called(wish.command)} --idempotency-key {key}")
-        raise Exit(exits.INTERRUPTED) from None
-
-
-def _print_id(session: Session, id_: str) -> None:
-    if session.for_people or session.form == "name":
-        session.print(id_)
-    elif session.form == "jsonl":
-        from ..render.documents import VERSION_LINE
-
-        session.print(line(VERSION_LINE))
-        session.print(line({"type": "submitted", "workflow_id": id_}))
+    if wish.verb == "delete" or (wish.verb == "apply" and plan.only("replace", "delete").changes):
+        session.err.say(f"This deletes for good. Type {plan.infra} to go on, anything else to stop.")
+        wanted = confirmed(session, "Delete:" if wish.verb == "delete" else "Apply:", plan.infra)
     else:
-        session.print_document("Workflow", {"workflow_id": id_}, "workflow_id")
-    session.next_commands(
-        ("watch", f"provisioning workflow watch {id_}"),
-        ("show", f"provisioning workflow show {id_}"),
-        ("cancel", f"provisioning workflow cancel {id_}"),
-    )
+        wanted = confirmed(session, "Apply? [y/N]" if wish.verb == "apply" else "Create? [y/N]")
+    if not wanted:
+        raise refused(session)
+
+
+def _call(wish: Change, plan: Plan, done: Plan, allow: frozenset[str]) -> Call:
+    """The operation that does it. Servers that exist and are to be changed go by the plan that was shown."""
+    from ..plan.document import plan_document
+
+    infra, again = plan.infra, wish.command
+    if wish.verb == "apply":
+        return Call("infra", "apply", infra, {"plan": plan_document(plan)}, again)
+    if wish.resource == "infra":
+        params: dict[str, Any] = {"allow": sorted(allow)} if allow and wish.verb == "create" else {}
+        return Call("infra", wish.verb, infra, params, again)
+    if wish.resource == "cluster":
+        return Call("clusters", wish.verb, infra, {"cluster": wish.names[0]}, again)
+    if wish.verb == "create" and done.count("update"):
+        return Call("infra", "apply", infra, {"plan": plan_document(done)}, again)
+    return Call("servers", wish.verb, infra, {"servers": list(wish.names)} if wish.names else {}, again)
 
 
 # --- the result ----------------------------------------------------------------------------------------------------
 
 
-def _servers(wish: Change, provider: Provider) -> list[Resource]:
+def _nothing_to_do(session: Session, wish: Change, plan: Plan, clouds: Clouds) -> None:
+    """Say so and show what is there."""
+    if wish.verb == "delete":
+        session.say(f"Nothing to do: nothing of {wish.infra} exists.")
+        print_servers(session, clouds.workspace, [], "")
+        return
+    counts = [(kind, sum(each.kind == kind for each in plan.changes)) for kind in ("server", "network", "taskserv")]
+    if wish.resource != "infra":
+        counts = counts[:1]
+    there = ", ".join(plural(count, kind) for kind, count in counts if count)
+    told = f"{there} of {plan.infra} there already" if there else f"{plan.infra} defines no servers"
+    session.say(f"Nothing to do: {told}.")
+    _tell_result(session, wish, plan, clouds, None)
+
+
+def _servers(wish: Change, plan: Plan, clouds: Clouds) -> list[Found]:
     """Those that were asked for; after a delete, all that are left."""
-    found = provider.list("server", infra=wish.infra)
-    if wish.verb == "delete" or not wish.servers:
+    found = existing(clouds, plan.infra)
+    if wish.verb == "delete" or not wish.names:
         return found
-    return [server for server in found if server.name in wish.servers]
+    wanted = {each.name for each in plan.changes if each.kind == "server"}
+    return [each for each in found if each.resource.name in wanted]
 
 
-def _first(plan: Plan, servers: list[Resource]) -> str:
+def _first(plan: Plan, servers: list[Found]) -> str:
     """The server that its definition names first."""
-    there = {server.name for server in servers}
-    return next((each.name for each in plan.changes if each.kind == "server" and each.name in there), servers[0].name)
+    there = {each.resource.name for each in servers}
+    first = (each.name for each in plan.changes if each.kind == "server" and each.name in there)
+    return next(first, servers[0].resource.name)
 
 
-def _tell_servers(session: Session, wish: Change, plan: Plan, provider: Provider, workflow: str | None) -> None:
+def _tell_result(session: Session, wish: Change, plan: Plan, clouds: Clouds, workflow: str | None) -> None:
     """What exists now is the result; then what to type next."""
-    servers = _servers(wish, provider)
+    from .inventory import item_of
+
+    workspace = clouds.workspace
+    servers = _servers(wish, plan, clouds)
     if session.form == "jsonl" and workflow is not None:
-        items = [item_of(server) for server in servers]
+        items = [item_of(each, workspace) for each in servers]
         session.print(line({"type": "summary", "workflow_id": workflow, "status": "succeeded", "servers": items}))
     else:
-        empty = f"no servers of {wish.infra} are left" if wish.verb == "delete" else "no servers"
-        print_servers(session, servers, empty, {"workflow_id": workflow} if workflow is not None else None)
-    if wish.verb == "create":
-        tell_limits(session, servers)
-    if wish.verb == "create" and servers and session.for_people:
-        again = " --orchestrated" if wish.orchestrated else ""
+        empty = f"no servers of {plan.infra} are left" if wish.verb == "delete" else "no servers"
+        about = {"workflow_id": workflow} if workflow is not None else None
+        print_servers(session, workspace, servers, empty, about)
+    if wish.verb == "delete" or not servers:
+        return
+    tell_limits(session, [each.resource for each in servers])
+    if session.for_people:
+        again = " --orchestrated" if wish.manner.orchestrated else ""
+        resource = "infra" if wish.resource == "infra" else "server"
         commands = [
             ("enter", f"provisioning server ssh {_first(plan, servers)}"),
-            ("delete", f"provisioning server delete {wish.infra}{again}"),
+            ("delete", f"provisioning {resource} delete {plan.infra}{again}"),
         ]
         if workflow is not None:
             commands.insert(1, ("look", f"provisioning workflow show {workflow}"))

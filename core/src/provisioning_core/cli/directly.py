@@ -18,36 +18,34 @@ from .session import Session
 if TYPE_CHECKING:
     from ..directview import DirectEvent, DirectTask
     from ..workspace import Workspace
-    from .changing import Change
+    from .performing import Call
 
 LOG_LINES = 6
 
 
-def run_directly(session: Session, wish: Change, workspace: Workspace) -> None:
+def run_directly(session: Session, call: Call, workspace: Workspace) -> None:
     """Return when all succeeded; raises Exit otherwise."""
     from ..direct import run_direct
-    from ..plan import request_create, request_delete
 
     roots = library_roots(session.settings)
-    request = (request_create if wish.verb == "create" else request_delete)(wish.infra, list(wish.servers) or None)
     session.say("direct mode: one after the other, without retry and without recovery (with both: --orchestrated)")
-    show = _Show(session, f"servers/{wish.verb} {wish.infra}")
+    show = _Show(session, f"{call.operation} {call.infra}")
     try:
         outcome = run_direct(
             roots,
-            f"servers/{wish.verb}",
-            {**request["params"], "infra": request["infra"]},
+            call.operation,
+            {**call.params, "infra": call.infra},
             workspace=Path(workspace.path),
             on_event=show.event,
         )
     except (KeyboardInterrupt, Terminated) as error:
         session.say("\nEnded half-way. What exists is kept, and found again by the same command:")
-        session.say(f"  {as_called(wish.command)}")
+        session.say(f"  {as_called(call.again)}")
         raise Exit(exits.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exits.TERMINATED) from None
     if outcome.status != "succeeded":
         show.tell_failures()
         session.say("\nWhat exists is kept. The same again finds it and goes on:")
-        session.next_commands(("again", wish.command), ("retried", f"{wish.command} --orchestrated"))
+        session.next_commands(("again", call.again), ("retried", f"{call.again} --orchestrated"))
         raise Exit(exits.FAILED)
 
 

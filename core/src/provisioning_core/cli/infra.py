@@ -1,4 +1,4 @@
-"""`provisioning infra`: list, show, validate."""
+"""`provisioning infra`: list, show, validate; what changes and compares is in `planning` and `drifting`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from ..errors import ProvisioningError
 from ..render.text import as_called, plural
 from . import exits
 from .exits import Exit
-from .inventory import complete_infra, open_workspace
+from .inventory import complete_infra, existing, open_workspace
 from .lazy import ExamplesCommand, LazyGroup
 from .session import Session, with_session
 
 COMMANDS = {
+    "create": ("planning:create", "Bring up all of an infrastructure."),
+    "delete": ("planning:delete", "Delete all of it."),
+    "plan": ("planning:plan", "What would be created, changed, replaced, deleted."),
+    "apply": ("planning:apply", "Do exactly what a plan says."),
+    "drift": ("drifting:drift", "What has been changed behind our back, and what heals it."),
+    "graph": ("drifting:graph", "The tasks that a create would become."),
+    "inventory": ("drifting:inventory", "What was made here, as remembered."),
     "list": ("infra:list_", "The infrastructures of the workspace."),
     "show": ("infra:show", "One infrastructure: its networks and servers."),
     "validate": ("infra:validate", "Check definitions; every problem with file, line and column."),
@@ -28,12 +35,13 @@ COMMANDS = {
     cls=LazyGroup,
     lazy=COMMANDS,
     examples="""
-        provisioning infra list
-        provisioning infra validate wuji
+        provisioning infra plan wuji
+        provisioning infra create wuji --orchestrated
+        provisioning infra drift wuji
     """,
 )
 def infra() -> None:
-    """Look at infrastructure definitions and check them."""
+    """Bring up whole infrastructures, see what has become of them, and check their definitions."""
 
 
 @click.command(
@@ -83,18 +91,20 @@ def list_(session: Session) -> None:
 @with_session
 def show(session: Session, name: str) -> None:
     """One infrastructure as it is defined, and which of its servers exist."""
+    from ..clouds import Clouds
     from ..infra import load_infra
+    from ..inventory import sealed
 
     workspace = open_workspace(session)
     found = load_infra(workspace, name)
-    existing = {resource.name: resource for resource in workspace.load_provider().list("server", infra=name)}
-    servers = [
-        {**asdict(server), "state": existing[server.name].state if server.name in existing else "absent"}
-        for server in found.servers
-    ]
+    there = existing(Clouds(workspace), name, session=session)
+    states = {each.resource.name: each.resource.state for each in there}
+    servers = [{**sealed(asdict(server)), "state": states.get(server.name, "absent")} for server in found.servers]
     networks = [asdict(network) for network in found.networks]
     if not session.for_people:
         document = {"name": name, "networks": networks, "servers": servers}
+        for part in ("taskservs", "checks", "clusters"):
+            document[part] = [asdict(each) for each in getattr(found, part)]
         session.print_document("Infra", document, "name")
         return
     from ..render.table import table
@@ -104,11 +114,24 @@ def show(session: Session, name: str) -> None:
         rows = [(network["name"], network["cidr"]) for network in networks]
         session.print("\n" + table(("NETWORK", "CIDR"), rows, session.out))
     server_rows = [
-        (each["name"], each["state"], each["plan"], each["network"] or "", each["zone"] or "", _labels(each["labels"]))
+        (each["name"], each["state"], _size(each), each["network"] or "", each["zone"] or "", _labels(each["labels"]))
         for each in servers
     ]
     head = ("SERVER", "STATE", "PLAN", "NETWORK", "ZONE", "LABELS")
     session.print("\n" + table(head, server_rows, session.out))
+    clusters: list[tuple[str, ...]] = [
+        (each.name, ",".join(each.roles), ",".join(each.servers)) for each in found.clusters
+    ]
+    services: list[tuple[str, ...]] = [
+        (each.name, each.taskserv, cluster.name if cluster else "", ",".join(each.servers))
+        for cluster, each in found.all_taskservs()
+    ]
+    for title, lines in (
+        (("CLUSTER", "ROLES", "SERVERS"), clusters),
+        (("TASKSERV", "FOLDER", "CLUSTER", "ON"), services),
+    ):
+        if lines:
+            session.print("\n" + table(title, lines, session.out))
 
 
 @click.command(
@@ -153,6 +176,10 @@ def problems_of(error: ProvisioningError) -> list[dict[str, Any]]:
         {**asdict(problem), "line": problem.line or None, "column": problem.column or None}
         for problem in getattr(error, "problems", ())
     ]
+
+
+def _size(server: Mapping[str, Any]) -> str:
+    return server["plan"] or f"{server['cpus']} cpus, {server['memory_gb']} GiB"
 
 
 def _labels(labels: Mapping[str, str]) -> str:

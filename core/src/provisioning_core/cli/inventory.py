@@ -1,4 +1,4 @@
-"""The servers that exist, from the workspace's provider, and the one that a person meant by a name."""
+"""The servers that exist, at all providers of the workspace, and the one that a person meant by a name."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotFoundError, UsageError
-from ..provider import Provider, Resource
+from ..errors import NotFoundError, ProvisioningError, UsageError
+from ..provider import Resource
 from ..render.text import clean
 from .session import Session, nearest
 
 if TYPE_CHECKING:
+    from ..clouds import Clouds, Found
     from ..workspace import Workspace
 
-HEAD = ("NAME", "INFRA", "STATE", "ADDRESS", "ZONE", "PLAN")
+HEAD = ("NAME", "INFRA", "STATE", "ADDRESS", "ZONE", "PLAN", "PROVIDER")
 HEAD_WIDE = (*HEAD, "ID", "SSH")
 
 
@@ -24,24 +25,49 @@ def open_workspace(session: Session) -> Workspace:
     return load_workspace(Path(session.settings.workspace().value))
 
 
-def provider_of(workspace: Workspace) -> Provider:
-    return workspace.load_provider()
+def existing(clouds: Clouds, infra: str | None = None, *, session: Session | None = None) -> list[Found]:
+    """The servers that exist, at all providers, in the order of their keys.
+
+    session: where there is one, a provider that does not answer is told there, and the others are listed all the same;
+    unless none of them answers. Raises what the providers raise.
+    """
+    if session is None:
+        return clouds.list("server", infra)
+    failed: list[ProvisioningError] = []
+
+    def note(name: str, error: ProvisioningError) -> None:
+        failed.append(error)
+        session.say(f"{session.err.paint('warning:', 'warn')} provider {clean(name)}: {clean(error.message)}")
+
+    names = clouds.names(infra)
+    if len(names) == 1:
+        return clouds.list("server", infra)
+    found = clouds.list("server", infra, on_error=note)
+    if len(failed) == len(names):
+        raise failed[0]
+    return found
 
 
-def item_of(resource: Resource) -> dict[str, Any]:
-    """A server as the machine-readable forms show it."""
+def item_of(found: Found, workspace: Workspace) -> dict[str, Any]:
+    """A server as the machine-readable forms show it; `provider` where it is not the workspace's own."""
+    from ..inventory import sealed
+
+    resource = found.resource
+    attributes = sealed(resource.attributes)
     return {
         "name": resource.name,
         "infra": resource.infra,
         "state": resource.state,
         "id": resource.id,
         "key": resource.key,
-        **{name: value for name, value in resource.attributes.items() if name not in ("name", "infra", "state", "id")},
+        **({"provider": found.provider} if found.provider != workspace.provider else {}),
+        **{name: value for name, value in attributes.items() if name not in ("name", "infra", "state", "id")},
     }
 
 
 def row_of(item: Mapping[str, Any], *, wide: bool) -> tuple[str, ...]:
-    plain = tuple(str(item.get(name) or "") for name in ("name", "infra", "state", "address", "zone", "plan"))
+    names = ("name", "infra", "state", "address", "zone", "plan", "provider")
+    plain = tuple(str(item.get(name) or "") for name in names)
     if not wide:
         return plain
     ssh = item.get("ssh") or {}
@@ -49,11 +75,11 @@ def row_of(item: Mapping[str, Any], *, wide: bool) -> tuple[str, ...]:
 
 
 def print_servers(
-    session: Session, resources: Sequence[Resource], empty: str, about: Mapping[str, Any] | None = None
+    session: Session, workspace: Workspace, servers: Sequence[Found], empty: str, about: Mapping[str, Any] | None = None
 ) -> None:
     """about: as in Session.print_list."""
     head = HEAD_WIDE if session.wide else HEAD
-    items = [item_of(resource) for resource in resources]
+    items = [item_of(each, workspace) for each in servers]
 
     def row(item: Mapping[str, Any]) -> tuple[str, ...]:
         return row_of(item, wide=session.wide)
@@ -75,18 +101,21 @@ def tell_limits(session: Session, servers: Sequence[Resource]) -> None:
         session.say(f"{session.err.paint('note:', 'warn')} {clean(', '.join(names))}: {clean(what)}")
 
 
-def find_server(session: Session, name: str) -> Resource:
+def find_server(session: Session, name: str) -> Found:
     """`web-1`, or `wuji/web-1` where several infrastructures have one. Raises NotFoundError, UsageError."""
+    from ..clouds import Clouds
+
     infra, slash, server = name.rpartition("/")
     workspace = open_workspace(session)
-    known = provider_of(workspace).list("server")
-    found = [resource for resource in known if resource.name == server and (not slash or resource.infra == infra)]
+    known = existing(Clouds(workspace), session=session)
+    found = [each for each in known if each.resource.name == server and (not slash or each.resource.infra == infra)]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(f"{resource.infra}/{resource.name}" for resource in found)
+        names = ", ".join(f"{each.resource.infra}/{each.resource.name}" for each in found)
         raise UsageError(f"{name!r} is in several infrastructures: {names}", code="ambiguous_server")
-    names_known = [resource.name for resource in known] + [f"{resource.infra}/{resource.name}" for resource in known]
+    resources = [each.resource for each in known]
+    names_known = [one.name for one in resources] + [f"{one.infra}/{one.name}" for one in resources]
     defined = _defined_in(workspace, infra, server)
     raise NotFoundError(
         f"no server {name!r} exists" + (f"; it is defined in {defined}, but not created" if defined else ""),
@@ -98,7 +127,6 @@ def find_server(session: Session, name: str) -> Resource:
 
 
 def _defined_in(workspace: Workspace, infra: str, server: str) -> str | None:
-    from ..errors import ProvisioningError
     from ..infra import load_infra
 
     for name in workspace.infra_names():
@@ -132,7 +160,9 @@ def complete_server(_ctx: object, _param: object, incomplete: str) -> list[str]:
 
     try:
         workspace = load_workspace(Path(Settings().workspace().value))
-        resources = provider_of(workspace).list("server")
+        from ..clouds import Clouds
+
+        names = [each.resource.name for each in existing(Clouds(workspace))]
     except Exception:
         return []
-    return [resource.name for resource in resources if resource.name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete)]

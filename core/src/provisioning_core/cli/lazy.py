@@ -35,7 +35,8 @@ class ExamplesCommand(click.Command):
 class LazyGroup(click.Group):
     """lazy: name → ("module:attribute" below this package, one line of help), in the order of the help.
 
-    hidden: names that the help leaves out.
+    hidden: names that the help leaves out. aliases: other names of a command, shorter; the help shows them beside it.
+    `GROUP help [COMMAND]...` is `help GROUP [COMMAND]...`.
     """
 
     def __init__(
@@ -44,17 +45,22 @@ class LazyGroup(click.Group):
         lazy: Mapping[str, tuple[str, str]],
         examples: str = "",
         hidden: frozenset[str] = frozenset(),
+        aliases: Mapping[str, tuple[str, ...]] = {},
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._lazy = lazy
         self._hidden = hidden
+        self._aliases = {alias: name for name, others in aliases.items() if name in lazy for alias in others}
         self.examples = examples
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name in self._lazy if name not in self._hidden]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = self._aliases.get(cmd_name, cmd_name)
+        if cmd_name == "help" and "help" not in self._lazy:
+            return _help_on(ctx)
         if cmd_name not in self._lazy:
             return None
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
@@ -66,9 +72,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in self._lazy and not name.startswith("-"):
+        if name not in (*self._lazy, *self._aliases, "help") and not name.startswith("-"):
             raise click.exceptions.NoSuchCommand(name, possibilities=self.list_commands(ctx), ctx=ctx)
-        return super().resolve_command(ctx, args)
+        # By its own name, whatever it was called by: in its help, and in what an error suggests.
+        return super().resolve_command(ctx, [self._aliases.get(name, name), *args[1:]])
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
@@ -80,11 +87,30 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self._lazy[name][1]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(self._called(name), self._lazy[name][1]) for name in self.list_commands(ctx)])
+
+    def _called(self, name: str) -> str:
+        """`server, s`."""
+        return ", ".join([name, *(alias for alias, other in self._aliases.items() if other == name)])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_paragraph()
         formatter.write_text(FOOTER)
+
+
+def _help_on(ctx: click.Context) -> click.Command:
+    """The command `help` of a group: that of the program, with the group's own name before what is asked."""
+    from .topics import help_
+
+    words = ctx.command_path.split()[1:]
+
+    @click.command("help", add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("rest", nargs=-1)
+    @click.pass_context
+    def help_here(inner: click.Context, rest: tuple[str, ...]) -> None:
+        inner.invoke(help_, topic=(*words, *rest))
+
+    return help_here
 
 
 def write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:

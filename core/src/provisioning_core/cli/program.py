@@ -22,8 +22,10 @@ from .session import Session, command_options, flags_of, remember_flags
 LOOK_S = 0.5
 COMMANDS = {
     "server": ("server:server", "Create, delete, list and enter servers."),
-    "infra": ("infra:infra", "Look at infrastructure definitions and check them."),
+    "cluster": ("cluster:cluster", "Create, delete and look at groups of servers with roles."),
+    "infra": ("infra:infra", "Bring up whole infrastructures: plan, create, check for drift."),
     "provider": ("provider:provider", "Look at the clouds that servers can come from, and try them."),
+    "secret": ("secret:secret", "Keep secrets, that definitions refer to as secret://NAME."),
     "workspace": ("workspace:workspace", "Make, find and check workspaces."),
     "workflow": ("workflow:workflow", "List, watch, cancel and resolve workflows."),
     "orchestrator": ("daemon:orchestrator", "Start, stop and look at the orchestrator."),
@@ -32,6 +34,16 @@ COMMANDS = {
     "completion": ("topics:completion", "Print the completion script of a shell."),
     "vm": ("topics:vm", "Machine-readable access to providers, for operations."),
 }
+ALIASES = {
+    "server": ("s",),
+    "taskserv": ("t", "task"),
+    "cluster": ("cl",),
+    "infra": ("i", "infras"),
+    "workspace": ("ws",),
+    "workflow": ("wf", "flow"),
+    "orchestrator": ("orch",),
+}
+"""As in the original; they are for typing, everything that we suggest says the whole word."""
 
 EXAMPLES = """
     provisioning orchestrator start                        # no root, no account needed
@@ -46,6 +58,7 @@ EXAMPLES = """
     cls=LazyGroup,
     lazy=COMMANDS,
     hidden=frozenset({"vm"}),
+    aliases=ALIASES,
     examples=EXAMPLES,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

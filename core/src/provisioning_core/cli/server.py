@@ -1,8 +1,8 @@
-"""`provisioning server`: create, delete, list, show, ssh."""
+"""`provisioning server`: create, delete, list, show, ssh; the rest is in `power`, `sizing` and `adopting`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -10,6 +10,7 @@ import click
 from ..render.text import clean
 from .inventory import complete_infra, complete_server
 from .lazy import ExamplesCommand, LazyGroup
+from .performing import CONFIRM, Manner, manner_options
 from .session import Session, with_session
 
 COMMANDS = {
@@ -18,6 +19,12 @@ COMMANDS = {
     "list": ("server:list_", "The servers that exist."),
     "show": ("server:show", "One server."),
     "ssh": ("server:ssh", "Enter a server, or run a command on it."),
+    "start": ("power:start", "Start a server that is stopped."),
+    "stop": ("power:stop", "Stop a server; it is kept."),
+    "reboot": ("power:reboot", "Reboot a server."),
+    "resize": ("sizing:resize", "Give a server the plan that its definition says."),
+    "price": ("sizing:price", "What the servers of an infrastructure cost."),
+    "import": ("adopting:import_", "Make a server that exists at a provider ours."),
 }
 
 
@@ -32,27 +39,6 @@ COMMANDS = {
 )
 def server() -> None:
     """Create, delete, list and enter servers."""
-
-
-def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What creating and deleting have in common."""
-    options = [
-        click.option(
-            "--orchestrated", is_flag=True, help="By the orchestrator: in parallel, retried, survives crashes."
-        ),
-        click.option("--check", "--dry-run", is_flag=True, help="Show what would be done, and do nothing."),
-        click.option("--exit-code", is_flag=True, help="With --check: exit 10 where there is something to do."),
-        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
-        click.option(
-            "--wait/--no-wait", " /--detach", default=True, help="Stay until it has ended, or print the id and leave."
-        ),
-        click.option("--timeout", metavar="DURATION", help="Wait no longer (exit 124); the workflow goes on."),
-        click.option("--idempotency-key", metavar="KEY", help="The same key again: the same workflow (random)."),
-        click.option("--library", multiple=True, metavar="DIR", help="Operations of direct mode (the shipped ones)."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 INFRA = click.argument("infra", shell_complete=complete_infra)
@@ -71,13 +57,16 @@ SERVERS = click.argument("servers", metavar="[SERVER]...", nargs=-1, shell_compl
 )
 @INFRA
 @SERVERS
-@_change_options
+@manner_options
 @with_session
 def create(session: Session, infra: str, servers: tuple[str, ...], **options: Any) -> None:
-    """Create the servers of INFRA, or only those named, and the networks that they need. What exists is left alone."""
+    """Create the servers of INFRA, or only those named, and the networks that they need.
+
+    What exists and is defined otherwise now is changed where that needs no replacement.
+    """
     from .changing import Change, change
 
-    change(session, Change("create", infra, servers, **options))
+    change(session, Change("server", "create", infra, servers, Manner(**options)))
 
 
 @click.command(
@@ -90,14 +79,14 @@ def create(session: Session, infra: str, servers: tuple[str, ...], **options: An
 )
 @INFRA
 @SERVERS
-@_change_options
-@click.option("--confirm", metavar="INFRA", help="Instead of typing the name back: the infrastructure's name.")
+@manner_options
+@CONFIRM
 @with_session
 def delete(session: Session, infra: str, servers: tuple[str, ...], **options: Any) -> None:
     """Delete the servers of INFRA, or only those named, and the networks that nothing uses then."""
     from .changing import Change, change
 
-    change(session, Change("delete", infra, servers, **options))
+    change(session, Change("server", "delete", infra, servers, Manner(**options)))
 
 
 @click.command(
@@ -113,13 +102,14 @@ def delete(session: Session, infra: str, servers: tuple[str, ...], **options: An
 @with_session
 def list_(session: Session, infra: str | None) -> None:
     """The servers that exist, of one infrastructure or of all."""
-    from .inventory import open_workspace, print_servers, provider_of
+    from ..clouds import Clouds
+    from .inventory import existing, open_workspace, print_servers
 
     workspace = open_workspace(session)
-    servers = provider_of(workspace).list("server", infra=infra)
+    servers = existing(Clouds(workspace), infra, session=session)
     if infra is not None and not servers:
         workspace.infra_file(infra)  # a name that nobody defined is a mistake, not an empty list
-    print_servers(session, servers, f"no servers in {infra}" if infra else "no servers")
+    print_servers(session, workspace, servers, f"no servers in {infra}" if infra else "no servers")
 
 
 @click.command(
@@ -133,9 +123,9 @@ def list_(session: Session, infra: str | None) -> None:
 @with_session
 def show(session: Session, name: str) -> None:
     """One server: everything that the provider says of it."""
-    from .inventory import find_server, item_of
+    from .inventory import find_server, item_of, open_workspace
 
-    item = item_of(find_server(session, name))
+    item = item_of(find_server(session, name), open_workspace(session))
     if not session.for_people:
         session.print_document("Server", item, "name")
         return
@@ -167,4 +157,4 @@ def ssh(session: Session, name: str, command: tuple[str, ...]) -> None:
     from .connecting import connect
     from .inventory import find_server
 
-    connect(find_server(session, name), command)
+    connect(find_server(session, name).resource, command)

@@ -94,7 +94,7 @@ def _remembered(
         shown = tuple(FieldChange(each.path, each.after, each.before, each.effect) for each in fields)
         if shown:
             replacing = any(each.effect == "replace" for each in fields)
-            heals = f"{again} --allow replace" if replacing else again
+            heals = f"{again} --confirm={infra}" if replacing else again
             yield _drift("changed", found, shown, heals)
     if found.resource.kind == "server" and found.resource.state != "started":
         state = (FieldChange("state", "started", found.resource.state, "in_place"),)
@@ -111,7 +111,7 @@ def _not_remembered(
     if wanted is not None and wanted[0] == found.provider:
         yield _drift("unrecorded", found, (), f"provisioning infra inventory rebuild {infra}")
     else:
-        yield _drift("unmanaged", found, (), f"provisioning infra create {infra} --allow delete")
+        yield _drift("unmanaged", found, (), f"provisioning infra create {infra} --confirm={infra}")
 
 
 def _lost_services(clouds: Clouds, infra: str, servers: set[str]) -> Iterator[Drift]:
