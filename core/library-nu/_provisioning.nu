@@ -23,9 +23,9 @@ export def run-operation [operation: closure]: any -> nothing {
     }
 }
 
-# The provider of the workspace: a record for the commands below to act on.
-export def load-provider []: nothing -> record {
-    { provider: "the workspace's", vm: (core-command) }
+# A provider: a record for the commands below to act on. Without a name it is each resource's own, or the workspace's.
+export def load-provider [name?: string]: nothing -> record {
+    { provider: $name, vm: (core-command) }
 }
 
 # Make the server, or find the one that is there. wish: infra, spec, labels, intent, key.
@@ -35,6 +35,11 @@ export def create-vm [name: string, wish: record]: record -> record {
 
 export def delete-vm [name: string, target: record]: record -> record {
     $in | ask delete ($target | merge { kind: "server", name: $name })
+}
+
+# The server, or null. which: id, or infra and name, or key, or intent.
+export def find-vm [which: record]: record -> any {
+    $in | ask find ($which | merge { kind: "server" })
 }
 
 export def list-vms [filter: record]: record -> list<any> {
@@ -144,8 +149,10 @@ def write-document [document: record]: nothing -> nothing {
 # Ask the core. Its words on standard error go to the log as they come; its answer goes through a file, so that they can.
 def ask [verb: string, request: record]: record -> any {
     let vm = $in.vm
+    # What a task or a definition says of a resource wins; reading a definition has no provider.
+    let named = (if $in.provider == null or $verb in [definition tasks deletions page] { {} } else { { provider: $in.provider } })
     try {
-        $request | to json --raw | ^$vm vm $verb out> $ANSWER
+        $named | merge $request | to json --raw | ^$vm vm $verb out> $ANSWER
     } catch { null }
     let text = (try { open --raw $ANSWER | into string } catch { "" })
     rm --force $ANSWER

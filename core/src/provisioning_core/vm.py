@@ -11,7 +11,7 @@ through argv. The workspace is PROVISIONING_WORKSPACE's; `resource.created` goes
     create {kind?, infra, name, spec, labels?, provider?, expect?, intent?, key?, workflow_id?, operation?}
                                       the resource, and `created`
     find {kind?, infra, name | key | intent | id, provider?}      the resource, or null
-    list {kind?, infra?}                                          the resources, of all providers
+    list {kind?, infra?, provider?}                               the resources, of all providers or of that one
     page {kind?, infra?, after?}      as many as a result can hold: {items, rest, after}; after: the key to go on from
     delete {kind?, infra, name, provider?, expect?, key?}         {name, id, deleted}
 
@@ -138,7 +138,9 @@ def _find(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
 
 
 def _list(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
-    check_params(request, {}, {"infra": check.infra_name})
+    check_params(request, {}, {"infra": check.infra_name, "provider": check.provider_name})
+    if named := request.get("provider"):
+        return [describe(each) for each in workspace.load_provider(named).list(kind, infra=request.get("infra"))]
     return list_resources(workspace, kind, request.get("infra"))
 
 

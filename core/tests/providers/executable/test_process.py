@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from provisioning_core.errors import ProviderError
+from provisioning_core.errors import AuthError, ProviderError
 from provisioning_core.provider import Wish
 from provisioning_core.providers.executable import ExecutableProvider, call
 
@@ -226,6 +226,22 @@ def test_text_that_no_other_language_has_never_reaches_it(make: Make) -> None:
         provider.create(Wish("server", "k", "i", "w", "\ud800"))
     assert not refusal.value.retryable
     assert not (provider.file.parent / "called").exists()
+
+
+def test_credentials_are_looked_up_where_it_asks_for_them_and_go_to_standard_input(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = [{"name": "token", "variables": ["CLOUD_TOKEN"]}]
+    needed = {"error": {"code": "credentials_needed", "message": "a token, please", "fields": fields}}
+    provider = make(f"cat >>asked; grep -q s3cret asked && echo '{{\"resources\": []}}' || echo '{json.dumps(needed)}'")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
+    with pytest.raises(AuthError, match="CLOUD_TOKEN"):
+        provider.list("server")
+    monkeypatch.setenv("CLOUD_TOKEN", "s3cret")
+    (tmp_path / "asked").unlink()
+    assert provider.list("server") == [] == provider.list("network")
+    asked = [json.loads(line).get("credentials") for line in (tmp_path / "asked").read_text().splitlines()]
+    assert asked == [None, {"token": "s3cret"}, {"token": "s3cret"}]
 
 
 def test_a_file_that_may_not_be_run_says_how_to_change_that(make: Make) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 from ...capabilities import Capabilities, Effect, Flag, PlanInfo
 from ...errors import ProviderError
 from ...provider import KINDS, Created, Kind, Resource, ServerState
+from ...secrets import CredentialField
 from ...yamlfile import shown
 
 FLAGS: tuple[Flag, ...] = get_args(Flag)
@@ -76,6 +77,20 @@ class Answer:
             if not (isinstance(each, dict) and isinstance(each.get("name"), str) and isinstance(each.get("ok"), bool)):
                 raise self.fault(f"checks[{place}]", "an object with at least name and ok", each)
         return cast(list[dict[str, Any]], every)
+
+    def credential_fields(self) -> builtins.list[CredentialField] | None:
+        """Of the error `credentials_needed`; None for everything else."""
+        error = self.said.get("error")
+        if not isinstance(error, dict) or error.get("code") != "credentials_needed":
+            return None
+        given = error.get("fields")
+        fields = []
+        for each in given if isinstance(given, list) and given else [None]:
+            variables = each.get("variables", []) if isinstance(each, dict) else None
+            if not isinstance(each, dict) or not isinstance(variables, list) or not isinstance(each.get("name"), str):
+                raise self.fault("error.fields", "a list of objects with name, variables and help", given)
+            fields.append(CredentialField(each["name"], tuple(map(str, variables)), help=str(each.get("help", ""))))
+        return fields
 
     def offer(self) -> Offer:
         said = self.record("capabilities")

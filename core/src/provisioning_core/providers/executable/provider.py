@@ -18,6 +18,7 @@ from ...attempt import Interpreters
 from ...capabilities import Capabilities, PlanInfo, PowerAction
 from ...errors import ProviderError
 from ...provider import Created, Kind, Resource, Wish
+from ...secrets import credentials
 from ...yamlfile import shown
 from .answers import Answer, Offer, read_error
 from .call import Call
@@ -36,6 +37,7 @@ class ExecutableProvider:
     def __init__(self, name: str, file: Path, workspace: Path, settings: Mapping[str, Any] = {}) -> None:
         self.name, self.file = name, Path(file)
         self._workspace, self._settings = Path(workspace).resolve(), settings
+        self._credentials: dict[str, str] = {}
         self._normalized: dict[str, dict[str, Any]] = {}
 
     @property
@@ -129,23 +131,39 @@ class ExecutableProvider:
     def _ask(
         self, verb: str, kind: Kind, request: Mapping[str, Any], announce: Callable[[Resource], None] = lambda _: None
     ) -> Answer:
-        """The answer to one verb. Raises ProviderError: what the executable says, or what is wrong with its saying."""
+        """The answer to one verb. Raises ProviderError: what the executable says, or what is wrong with its saying.
+
+        Where it says that it needs credentials they are looked up, and it is asked once more. Raises AuthError.
+        """
         if not _sendable(request):
             raise ProviderError(
                 f"provider {self.name}: {shown(_unsendable(request))} is no Unicode text",
                 code="bad_text",
                 retryable=False,
             )
+        answer = self._answer(verb, kind, request, announce)
+        fields = answer.credential_fields()
+        if fields and not self._credentials:
+            found = credentials(self.name, fields, needed=[[field.name for field in fields]])
+            self._credentials = {name: value.reveal() for name, value in found.items()}
+            answer = self._answer(verb, kind, request, announce)
+        if error := read_error(answer):
+            raise error
+        return answer
+
+    def _answer(
+        self, verb: str, kind: Kind, request: Mapping[str, Any], announce: Callable[[Resource], None]
+    ) -> Answer:
         deadline_s = float(self._settings.get("deadline_s") or DEADLINE_S.get(verb, DEADLINE_DEFAULT_S))
+        told = {"settings": dict(self._settings), **request}
+        told |= {"credentials": self._credentials} if self._credentials else {}
         call = Call(self.name, self._command(), self._workspace, verb, deadline_s)
         # Closed at once, whatever is raised here: the process ends with it.
-        with closing(call.lines({"settings": dict(self._settings), **request})) as lines:
+        with closing(call.lines(told)) as lines:
             for said in lines:
                 answer = Answer(self.name, verb, kind, said)
                 if "announce" in said:
                     announce(answer.announced())
-        if error := read_error(answer):
-            raise error
         return answer
 
     def _command(self) -> builtins.list[str]:
