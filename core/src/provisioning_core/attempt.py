@@ -22,6 +22,9 @@ from typing import Any
 from .errors import UsageError
 from .library import Operation
 from .outcome import FILE_BYTES_MAX, Failure, Outcome, read_outcome
+from .secrets.credentials import passed_variables
+from .secrets.handing import Handed, handed
+from .secrets.named import SecretUnavailable
 
 PASSED_ON = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+")
 GRACE_S = 10.0
@@ -54,15 +57,38 @@ class Where:
 def run_attempt(
     operation: Operation, told: Mapping[str, Any], where: Where, on_report: Callable[[dict[str, Any]], None]
 ) -> tuple[Outcome, str]:
-    """How it ended, and the last lines of its log. told: what it reads. on_report: gets each event as it is written."""
+    """How it ended, and the last lines of its log. told: what it reads. on_report: gets each event as it is written.
+
+    Where its params refer to secrets they are handed over, and what comes back of them is taken out.
+    """
+    try:
+        with handed(told.get("params")) as secrets:
+            if secrets is None:
+                return _run(operation, told, where, on_report, None)
+            report = lambda event: on_report(secrets.redactor.value(event))  # noqa: E731
+            return _run(operation, told, where, report, secrets)
+    except SecretUnavailable as error:
+        message = f"{error.message} ({error.hint})" if error.hint else error.message
+        return Outcome(Failure(error.code, message, retryable=error.retryable)), ""
+
+
+def _run(
+    operation: Operation,
+    told: Mapping[str, Any],
+    where: Where,
+    on_report: Callable[[dict[str, Any]], None],
+    secrets: Handed | None,
+) -> tuple[Outcome, str]:
     directory = where.directory
     (directory / "work").mkdir(parents=True)
     (directory / "input").write_text(json.dumps(told) + "\n", "ascii")
     environment = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+    environment |= {name: os.environ[name] for name in passed_variables()}
     # An operation in Nushell calls `provisioning`: the one beside this Python, as under `orchestrator start`.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     environment |= {f"PROVISIONING_{name.upper()}": str(directory / name) for name in ("result", "events", "leave")}
     environment["PROVISIONING_WORKSPACE"] = str(where.workspace.resolve())
+    environment |= secrets.environment() if secrets is not None else {}
     with (directory / "input").open("rb") as stdin, (directory / "log").open("wb") as log:
         try:
             process = subprocess.Popen(
@@ -70,25 +96,29 @@ def run_attempt(
                 cwd=directory / "work",
                 env=environment,
                 stdin=stdin,
-                stdout=log,
+                stdout=log if secrets is None else secrets.output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                pass_fds=() if secrets is None else (secrets.descriptor,),
             )
         except OSError as error:
             missing = isinstance(error, FileNotFoundError) and os.sep not in str(error.filename)
             why = f"there is no `{error.filename}` on PATH" if missing else f"{error.strerror}: {error.filename}"
             reason = f"{operation.name} cannot be run: {why}"
             return Outcome(Failure("not_runnable", reason, retryable=False)), ""
-    reports = _Reports(directory / "events", on_report)
+    written = directory if secrets is None else secrets.private
+    reports = _Reports(written / "events", on_report)
     timed_out = False
     try:
         timed_out = not _wait(process, time.monotonic() + where.timeout_s, reports)
     finally:
         _end(process, timed_out)
     reports.read()
+    if secrets is not None:
+        (directory / "log").write_bytes(secrets.log())
     code = process.returncode
     exit_code, signal_ = (code, None) if code >= 0 else (None, -code)
-    outcome = read_outcome(exit_code, signal_, _result(directory), timed_out=timed_out)
+    outcome = read_outcome(exit_code, signal_, _result(written, secrets), timed_out=timed_out)
     return outcome, _tail(directory / "log")
 
 
@@ -146,10 +176,11 @@ class _Reports:
                 self._on_report(event)
 
 
-def _result(directory: Path) -> bytes | None:
+def _result(directory: Path, secrets: Handed | None) -> bytes | None:
     try:
         with (directory / "result").open("rb") as file:
-            return file.read(FILE_BYTES_MAX + 1)
+            content = file.read(FILE_BYTES_MAX + 1)
+            return content if secrets is None else secrets.redactor.document(content)
     except FileNotFoundError:
         return None
     except OSError as error:  # a directory, say

@@ -32,6 +32,10 @@ from typing import Any, NoReturn
 from .errors import ProviderError, ProvisioningError, UsageError
 from .params import Check, check_params
 from .provider import Resource
+from .secrets.handed import VARIABLE as SECRETS_VARIABLE
+from .secrets.handed import handed_secret, keep_to_ourselves
+from .secrets.secret import Secret
+from .secrets.telling import clean, clean_streams
 from .workspace import Workspace, load_workspace
 
 INPUT_BYTES_MAX = 64 * 1024 * 1024
@@ -72,6 +76,13 @@ class Task:
     def workspace(self) -> Workspace:
         return load_workspace()
 
+    def secret(self, reference: str) -> Secret:
+        """What `secret://name`, a text of the parameters, refers to. `.reveal()` it as late as can be.
+
+        Raises SecretUnavailable.
+        """
+        return handed_secret(reference)
+
     def progress(self, message: str, percent: float | None = None) -> None:
         """Tell people how it goes: a line in the log and in the workflow's feed."""
         print(message, flush=True)
@@ -86,8 +97,11 @@ def run(main: Callable[[Task], Any]) -> NoReturn:
     """Read the task, call main with it, write its result (a Result, or a plain JSON value) and exit."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    clean_streams()
     try:
         task = read_task(sys.stdin.buffer.read(INPUT_BYTES_MAX + 1))
+        if SECRETS_VARIABLE in os.environ:
+            keep_to_ourselves()
         returned = main(task)
         result = returned if isinstance(returned, Result) else Result(returned)
         document = {"status": "partial" if result.partial else "success", "result": result.value}
@@ -95,8 +109,14 @@ def run(main: Callable[[Task], Any]) -> NoReturn:
         _write_result(document | {name: value for name, value in optional.items() if value})
     except Exception as error:
         _write_result({"status": "error", "error": error_document(error)})
-        sys.exit(1)
-    sys.exit(0)
+        _end(1)
+    _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)
 
 
 def read_task(line: bytes) -> Task:
@@ -139,7 +159,7 @@ def append_event(event: Mapping[str, Any]) -> None:
     """One line, by one write: lines of several processes never mix. Without PROVISIONING_EVENTS nothing happens."""
     path = os.environ.get("PROVISIONING_EVENTS")
     if path:
-        line = json.dumps(event).encode() + b"\n"
+        line = json.dumps(clean(event)).encode() + b"\n"
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with contextlib.closing(os.fdopen(descriptor, "wb", buffering=0)) as file:
             file.write(line)
@@ -163,7 +183,7 @@ def error_document(error: Exception) -> dict[str, Any]:
 
 
 def _write_result(document: Mapping[str, Any]) -> None:
-    text = json.dumps(document)
+    text = json.dumps(clean(document))
     path = os.environ.get("PROVISIONING_RESULT")
     if not path:
         print(text)

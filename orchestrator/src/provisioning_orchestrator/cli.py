@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--grace-s", type=float, metavar="S", help="seconds between TERM and KILL (default: 10)")
     add("--sync-attempts", action="store_const", const=True, help="sync the files of attempts too")
     add("--secrets-command", metavar="COMMAND", help="asked for the values of secret:// references (default: none)")
+    add("--pass-environment", action="append", metavar="NAME", help="a variable for operations; may be repeated")
     add("--secrets-timeout-s", type=float, metavar="S", help="how long it may take (default: 30)")
     add("--log-level", choices=("debug", "info", "warning", "error"), help="(default: info)")
     add("--log-file", metavar="FILE", help="JSON lines (default: standard error)")

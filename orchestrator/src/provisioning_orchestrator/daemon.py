@@ -139,6 +139,7 @@ class _Daemon:
             workspace=settings.workspace,
             sync_attempts=settings.sync_attempts,
             secrets_command=resolver_command(settings),
+            pass_environment=settings.pass_environment,
             secrets_timeout_s=settings.secrets_timeout_s,
             url=f"http://127.0.0.1:{self._port}",
         )

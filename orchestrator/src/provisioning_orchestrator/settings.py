@@ -61,6 +61,7 @@ class Settings:
     auth: `token`, or `none` on a machine of one's own. slots: attempts at a time. grace_s: between TERM and KILL.
     sync_attempts: sync the files of attempts too: fewer `unknown` after a power cut, some milliseconds per task.
     secrets_command: a command line that is asked for the values of `secret://` references; empty: there are none.
+    pass_environment: names of variables that operations get too.
     log_file: None for standard error.
     """
 
@@ -76,6 +77,7 @@ class Settings:
     sync_attempts: bool = False
     secrets_command: str = ""
     secrets_timeout_s: float = 30.0
+    pass_environment: tuple[str, ...] = ()
     log_level: str = "info"
     log_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
@@ -98,7 +100,7 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
         if name in limit_names:
             limits[name] = text
         elif name in names:
-            words.setdefault(name, text.split(os.pathsep) if name == "libraries" else text)
+            words.setdefault(name, text.split(os.pathsep) if name in ("libraries", "pass_environment") else text)
         else:
             raise _unknown(variable, names | limit_names)
     for name in tuple(words):
@@ -129,6 +131,8 @@ def _value(name: str, type_: str, value: Any) -> Any:
     try:
         if name == "libraries":
             return tuple(Path(one).absolute() for one in value)
+        if name == "pass_environment":
+            return tuple(str(one) for one in value)
         if name in _PATHS:
             # Not resolved: a virtual environment's python is a link, and is another program without its name.
             return Path(value).expanduser().absolute()

@@ -7,6 +7,7 @@ interpreter and operations are.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 from ..errors import AuthError, ConflictError, NotFoundError, ProvisioningError, UnreachableError, UsageError
 from ..render.text import as_called
+from ..secrets.credentials import passed_variables
 from . import exits
 from .daemon import check_ours, describe, log_file
 from .exits import Exit
@@ -127,6 +129,9 @@ def _spawn(session: Session, wishes: Wishes, port: int) -> subprocess.Popen[byte
     # The interpreter's own path, links unresolved: a virtual environment is known by the link.
     command += ["--workspace", str(Path(session.settings.workspace().value).resolve()), "--python", sys.executable]
     command += ["--slots", str(wishes.slots)] if wishes.slots else []
+    command += ["--secrets-command", shlex.join([sys.executable, "-P", "-m", "provisioning_core", "secret", "resolve"])]
+    for name in passed_variables():  # names only: values are in the environment that it inherits
+        command += ["--pass-environment", name]
     command += ["--nu", wishes.nu] if wishes.nu else []
     command += ["--auth", "none"] if wishes.no_auth else []
     with log_file(session).open("ab") as log:

@@ -58,6 +58,21 @@ def credentials(
     return {}
 
 
+def passed_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that providers look at: those that begin with the name of an installed one (UPCLOUD_, AWS_).
+
+    Operations get them as they are set: who puts a token into the environment has it in the environment.
+    """
+    from ..plugins import installed
+
+    prefixes = tuple(f"{name.upper().replace('-', '_')}_" for name in installed()) + _OTHER_PREFIXES
+    return sorted(name for name in environ if name.startswith(prefixes))
+
+
+_OTHER_PREFIXES = ("HCLOUD_",)
+"""By which the variables of a cloud go that are not called after it."""
+
+
 def _enough(found: Mapping[str, Secret], needed: Sequence[Sequence[str]]) -> bool:
     return any(all(name in found for name in names) for names in needed) if needed else bool(found)
 

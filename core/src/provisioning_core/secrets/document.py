@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 
 from ..errors import UsageError
 
@@ -12,8 +11,10 @@ Document = dict[str, dict[str, str]]
 
 def read_document(text: str, where: str) -> Document:
     """Raises UsageError that shows no value: not even the parser's words, which may quote one."""
+    import tomllib  # here: it takes as long as all else that an operation imports of this package
+
     try:
-        table = tomllib.loads(text)
+        table: Document = tomllib.loads(text)
     except ValueError as error:
         place = str(error).rpartition("(")[2].removesuffix(")")
         at = f" ({place})" if place.startswith("at line") else ""

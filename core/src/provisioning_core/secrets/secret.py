@@ -57,8 +57,8 @@ class Secret:
 
 
 def known() -> dict[str, str]:
-    """value → name of all that this process has seen, long enough to be told from chance."""
-    return dict(_known)
+    """value → name of all that this process has seen, long enough to be told from chance; not to be changed."""
+    return _known
 
 
 def length_fault(value: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,6 +63,8 @@ class SopsStore:
         program = self._program()
         if program is None:
             raise UsageError(f"{file} is there, and there is no `sops` on PATH to read it", code="no_sops")
+        import subprocess  # here: few have such a file, and every operation imports this module
+
         command = [program, "decrypt", "--output-type", "json", str(file)]
         try:
             done = subprocess.run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 ENVIRONMENT_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR")
@@ -70,12 +70,15 @@ def _shebang(file: str) -> str | None:
     return (line[2:].split() or [b""])[0].decode("utf-8", "replace")
 
 
-def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What operations get of the daemon's environment: an allow-list, because the rest may change what they do."""
+def kept_environment(environment: Mapping[str, str], more: Collection[str] = ()) -> dict[str, str]:
+    """What operations get of the daemon's environment: an allow-list, because the rest may change what they do.
+
+    more: names that the daemon was told to pass on too.
+    """
     kept = {
         name: value
         for name, value in environment.items()
-        if name in ENVIRONMENT_KEPT or name.startswith(ENVIRONMENT_KEPT_PREFIXES)
+        if name in ENVIRONMENT_KEPT or name in more or name.startswith(ENVIRONMENT_KEPT_PREFIXES)
     }
     kept.setdefault("PATH", PATH_OF_NOWHERE)
     return kept

@@ -44,6 +44,7 @@ class LocalDispatch:
     workspace: handed to operations as PROVISIONING_WORKSPACE. sync_attempts: the files of attempts reach the disk
     before and after the operation (docs/decisions/102-sync-attempts.md). boot_id: not the machine's own, for tests.
     secrets_command: asked for the values of `secret://` references (resolving). secrets_timeout_s: how long.
+    pass_environment: variables of the daemon that operations get, beside those of the contract.
     url: handed to operations as PROVISIONING_URL, with the token of each attempt.
     """
 
@@ -59,6 +60,7 @@ class LocalDispatch:
         url: str | None = None,
         secrets_command: Sequence[str] = (),
         secrets_timeout_s: float = 30.0,
+        pass_environment: Sequence[str] = (),
         boot_id: str | None = None,
     ) -> None:
         self._data = data_dir.absolute()
@@ -67,6 +69,7 @@ class LocalDispatch:
         self._workspace = workspace
         self._sync = sync_attempts
         self._url = url
+        self._pass_on = frozenset(pass_environment)
         self._resolver = resolver(tuple(secrets_command), secrets_timeout_s, self._data, os.environ)
         self._boot_id = boot_id or processes.boot_id()
         self._starting: dict[AttemptId, asyncio.Future[None]] = {}
@@ -79,7 +82,7 @@ class LocalDispatch:
         work = WorkDirectories(self._data / "work")
         here = boot.open_boot(self._data / "boot", self._boot_id, self._sync, self._directories.empty())
         self._watcher = Watcher(here, work, self._interpreters, self._library, self._resolver)
-        self._spawner = Spawner(kept_environment(os.environ))
+        self._spawner = Spawner(kept_environment(os.environ, self._pass_on))
         self._starter = Starter(
             directories=self._directories,
             work=work,

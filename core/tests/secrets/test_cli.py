@@ -1,0 +1,127 @@
+"""`provisioning secret` and `provider login`: values come by standard input, and go to standard output when asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+VALUE = "hunter2 'hunter2' \\ é"
+
+
+class Shell:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(("PROVISIONING_", "HCLOUD_"))}
+        self.environ = keep | {"XDG_CONFIG_HOME": str(path), "HOME": str(path), "PYTHON_KEYRING_BACKEND": NO_KEYRING}
+
+    def __call__(self, *arguments: str, given: str | bytes = "", **environ: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "provisioning_core", *arguments],
+            input=given.encode() if isinstance(given, str) else given,
+            capture_output=True,
+            env=self.environ | environ,
+            cwd=self.path,
+            check=False,
+        )
+        assert b"Traceback" not in done.stderr
+        return subprocess.CompletedProcess(
+            arguments, done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "replace")
+        )
+
+
+NO_KEYRING = "keyring.backends.null.Keyring"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["file", "age"])
+def test_set_list_get_delete(shell: Shell, backend: str) -> None:
+    done = shell("secret", "set", "db/password", "--backend", backend, given=VALUE + "\n")
+    assert done.returncode == 0 and done.stdout == "" and "hunter2" not in done.stderr
+    listed = json.loads(shell("secret", "list", "-o", "json").stdout)
+    assert listed["items"] == [{"name": "db/password", "reference": "secret://db/password", "backends": [backend]}]
+    assert "hunter2" not in shell("secret", "list").stdout
+    assert shell("secret", "get", "db/password", "--yes").stdout == VALUE
+    refused = shell("secret", "get", "db/password")
+    assert refused.returncode == 2 and refused.stdout == "" and "--yes" in refused.stderr
+    assert shell("secret", "delete", "db/password").returncode == 2
+    assert shell("secret", "delete", "db/password", "--yes").returncode == 0
+    gone = shell("secret", "get", "db/password", "--yes")
+    assert gone.returncode == 1 and "there is no such secret" in gone.stderr and "secrets.toml" in gone.stderr
+    assert shell("secret", "delete", "db/password", "--yes").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("db", "short\n", "at least 8"),
+        ("db", "x" * 16_385, "at most 16384"),
+        ("db", b"\xff" * 20, "not text in UTF-8"),
+        ("db", "with\0a NUL in it", "NUL"),
+        ("../db", "long enough", "cannot be the name"),
+        ("db password", "long enough", "cannot be the name"),
+    ],
+)
+def test_what_cannot_be_a_secret_is_refused_without_being_shown(
+    shell: Shell, name: str, given: str | bytes, words: str
+) -> None:
+    done = shell("secret", "set", name, given=given)
+    assert done.returncode == 2 and words in done.stderr
+    shown = given if isinstance(given, str) else given.decode("utf-8", "replace")
+    assert shown.strip() not in done.stderr and not (shell.path / "provisioning" / "secrets.toml").exists()
+
+
+def test_of_two_places_the_first_counts_and_that_is_said(shell: Shell) -> None:
+    shell("secret", "set", "db", "--backend", "age", given="from-the-age-file")
+    done = shell("secret", "set", "db", given="from-the-file")
+    assert "secrets.age" in done.stderr and "counts" in done.stderr
+    assert shell("secret", "get", "db", "-y").stdout == "from-the-file"
+    assert json.loads(shell("secret", "list", "--json").stdout)["items"][0]["backends"] == ["file", "age"]
+
+
+def test_resolve_answers_for_each_name_and_never_fails_for_one(shell: Shell) -> None:
+    shell("secret", "set", "db", given=VALUE)
+    done = shell("secret", "resolve", given=json.dumps(["db", "none", "../x"]))
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0 and answer["secrets"] == {"db": VALUE}
+    assert answer["failures"]["none"]["retryable"] is False
+    assert (
+        "secret set none" in answer["failures"]["none"]["message"]
+        and "no reference" in answer["failures"]["../x"]["message"]
+    )
+    assert shell("secret", "resolve", given="{}").returncode == 2
+    (shell.path / "provisioning" / "secrets.toml").chmod(0o644)
+    answer = json.loads(shell("secret", "resolve", given='["db"]').stdout)
+    assert answer["secrets"] == {} and "chmod 600" in answer["failures"]["db"]["message"]
+
+
+def test_login_keeps_credentials_in_a_file_that_only_we_can_read(shell: Shell) -> None:
+    done = shell("provider", "login", "upcloud", given="token=ucat_0123456789\n")
+    assert done.returncode == 0, done.stderr
+    file = shell.path / "provisioning" / "credentials.toml"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert tomllib.loads(file.read_text()) == {"upcloud": {"token": "ucat_0123456789"}}
+    done = shell("provider", "login", "upcloud", given="username=me\npassword=a=b c\n", UPCLOUD_TOKEN="other-token")
+    assert tomllib.loads(file.read_text()) == {"upcloud": {"username": "me", "password": "a=b c"}}
+    assert "UPCLOUD_TOKEN" in done.stderr and "other-token" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["", "username=me\n", "tokne=ucat_0123456789\n", "ucat_0123456789"])
+def test_login_refuses_half_a_login_without_showing_it(shell: Shell, given: str) -> None:
+    done = shell("provider", "login", "upcloud", given=given)
+    assert done.returncode == 2 and "ucat" not in done.stderr + done.stdout
+    assert not (shell.path / "provisioning" / "credentials.toml").exists()
+
+
+def test_a_provider_without_credentials_says_so(shell: Shell) -> None:
+    done = shell("provider", "login", "local")
+    assert done.returncode == 2 and "needs no credentials" in done.stderr

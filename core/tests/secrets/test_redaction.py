@@ -1,0 +1,127 @@
+"""Nothing of a secret gets through, in whatever pieces it is written; everything else gets through at once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import subprocess
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provisioning_core.secrets.redaction import Redactor, encodings
+
+EXAMPLES = json.loads((Path(__file__).parents[3] / "contract" / "examples" / "redaction.json").read_text())
+
+
+@pytest.mark.parametrize("case", EXAMPLES["cases"], ids=[case["name"] for case in EXAMPLES["cases"]])
+def test_the_cases_of_the_contract(case: dict[str, str]) -> None:
+    assert Redactor(EXAMPLES["secrets"]).text(case["written"]) == case["kept"]
+
+
+def streamed(redactor: Redactor, pieces: list[bytes]) -> bytes:
+    out, held = b"", b""
+    for piece in pieces:
+        held += piece
+        done, used = redactor.part(held)
+        out, held = out + done, held[used:]
+    return out + redactor.part(held, final=True)[0]
+
+
+SECRETS = {"a": "abcabcab", "b": "bcabcabcXYZ", "c": "abcabcabcabd", "d": "line-one\nline-two!"}
+ALPHABET = st.lists(
+    st.sampled_from(["a", "b", "c", "abcabcab", "XYZ", "abd", "line-", "one\n", "two!", "-"]), max_size=30
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ALPHABET, st.integers(min_value=0, max_value=1 << 30))
+def test_a_stream_in_any_pieces_is_redacted_as_the_whole(words: list[str], seed: int) -> None:
+    """Secrets that overlap, begin each other and repeat themselves."""
+    redactor = Redactor(SECRETS)
+    data = "".join(words).encode()
+    chance = random.Random(seed)
+    cuts = sorted(chance.randrange(len(data) + 1) for _ in range(chance.randrange(6)))
+    pieces = [data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    whole = redactor.whole(data)
+    assert streamed(redactor, pieces) == whole
+    assert not [value for value in SECRETS.values() if value.encode() in whole]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=8, max_size=60),
+    st.binary(max_size=7),
+)
+def test_any_value_in_the_encodings_that_programs_use(value: str, before: bytes) -> None:
+    if len(value.encode()) < 8:
+        return
+    raw = value.encode()
+    redactor = Redactor({"s": value})
+    written: list[bytes] = [
+        before + raw,
+        raw.hex().encode(),
+        raw.hex().upper().encode(),
+        json.dumps({"x": value}).encode(),
+        json.dumps({"x": value}, ensure_ascii=False).encode(),
+        json.dumps(json.dumps([value])).encode(),
+        urllib.parse.quote(value, safe="").encode(),
+        urllib.parse.quote(value).encode(),
+        urllib.parse.quote_plus(value).encode(),
+        ("'" + value.replace("'", "'\\''") + "'").encode(),
+        repr(value).encode(),
+        ascii([value]).encode(),
+        value.encode("utf-16-le"),
+        value.encode("utf-16"),
+        base64.b64encode(raw),
+        base64.urlsafe_b64encode(raw),
+    ]
+    for text in written:
+        assert b"[secret s]" in redactor.whole(text), text
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        kept = redactor.whole(encode(before + raw + before))
+        assert b"[secret s]" in kept and len(kept) <= len(encode(before + before)) + 16
+
+
+def test_tools_that_break_lines_do_not_hide_it() -> None:
+    value = "".join(random.Random(7).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=300))
+    redactor = Redactor({"s": value})
+    for command in (["base64"], ["base64", "-w", "64"], ["xxd", "-p"], ["od", "-An", "-v", "-tx1", "-w10000"]):
+        try:
+            text = subprocess.run(command, input=value.encode(), capture_output=True, check=True).stdout
+        except FileNotFoundError:
+            continue
+        if command[0] == "od":
+            text = text.replace(b" ", b"")
+        rest = redactor.whole(text).replace(b"[secret s]", b"").split()
+        assert sum(map(len, rest)) <= 8, (command, rest)
+
+
+def test_a_line_that_ends_like_no_secret_is_not_held_back() -> None:
+    redactor = Redactor({"s": "correct-horse"})
+    assert redactor.part(b"a line\n") == (b"a line\n", 7)
+    assert redactor.part(b"a line c") == (b"a line ", 7)
+    assert redactor.part(b"a line correct-hors") == (b"a line ", 7)
+    assert redactor.part(b"a line correct-horse") == (b"a line [secret s]", 20)
+    assert redactor.part(b"a line correct-horX") == (b"a line correct-horX", 19)
+
+
+def test_plain_data_is_redacted_in_keys_texts_and_numbers() -> None:
+    redactor = Redactor({"s": "correct-horse", "n": "123456789"})
+    given_: Any = {"a correct-horse": ["x correct-horse", {"n": 5123456789, "t": True, "z": None}], "f": 1.5}
+    clean = {"a [secret s]": ["x [secret s]", {"n": "5[secret n]", "t": True, "z": None}], "f": 1.5}
+    assert redactor.value(given_) == clean
+    assert json.loads(redactor.document(json.dumps(given_).encode())) == clean
+    assert json.loads(redactor.document(rb'{"a": "\u0063orrect-horse"}')) == {"a": "[secret s]"}
+    untouched = b'{"b" :  1, "b": NaN}'
+    assert redactor.document(untouched) == untouched
+    assert redactor.document(b"no json, correct-horse") == b"no json, [secret s]"
+
+
+def test_encodings_of_an_ordinary_password_are_few() -> None:
+    assert len(encodings("correct-horse-battery")) <= 16
