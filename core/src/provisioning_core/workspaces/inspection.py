@@ -44,7 +44,7 @@ def inspect_workspace(path: Path, has_provider: Callable[[str], bool] = lambda _
             problems.append(Problem(file, 0, 0, "provider", f"no provider named {provider!r} can be had here"))
     library = workspace.library()
     operations = list_operations([library]) if library else []
-    problems += _library(library) if library else []
+    problems += library_problems(library) if library else []
     return Inspection(workspace, len(names), len(operations), tuple(problems))
 
 
@@ -58,7 +58,7 @@ def _infra(workspace: Workspace, name: str, problems: list[Problem]) -> Infra | 
     return None
 
 
-def _library(library: Path) -> Iterator[Problem]:
+def library_problems(library: Path) -> Iterator[Problem]:
     """Operations that are there twice, sidecars that are not good or stand beside nothing."""
     shipped = set(list_operations([library_root()]))
     for name in list_operations([library]):

@@ -44,12 +44,12 @@ class Registry:
     def read(self) -> Content:
         """Raises UsageError where the file is not what it should be."""
         try:
-            text = self._file.read_text("utf-8")
+            data = self._file.read_bytes()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return Content()
         try:
-            return _content(json.loads(text))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return _content(json.loads(data))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{self._file} is not a list of workspaces: {error}",
                 code="bad_registry",
