@@ -39,9 +39,10 @@ from .ledger_file import LedgerFile
 class LedgerProvider:
     name = "ledger"
     capabilities = terms.CAPABILITIES
+    directory = ".ledger"
 
     def __init__(self, workspace: Path, settings: Mapping[str, Any] = {}) -> None:
-        self._file = LedgerFile(workspace / ".ledger")
+        self._file = LedgerFile(workspace / self.directory)
 
     # --- the five verbs ----------------------------------------------------------------------------------------------
 
@@ -208,6 +209,13 @@ class LedgerProvider:
             there = resources[id]["attributes"]["spec"]["storages"] if id in resources else [storage]
             if storage["name"] not in [each["name"] for each in there]:
                 there.append(dict(storage))
+
+
+class SecondLedger(LedgerProvider):
+    """Another cloud, for infrastructures that mix providers; its files are in <workspace>/.ledger-2/."""
+
+    name = "ledger-2"
+    directory = ".ledger-2"
 
 
 def _find(resources: Mapping[str, Any], kind: Kind, intent: str | None, key: str | None) -> Resource | None:
