@@ -20,6 +20,7 @@ COMMANDS = {
     "zones": ("provider:zones", "Where it has machines."),
     "plans": ("provider:plans", "The sizes that it has, and what they cost."),
     "images": ("provider:images", "The systems that its servers can start with."),
+    "double": ("double:double", "A cloud to practise on, on this machine."),
     "generate": ("provider:generate", "Begin a provider of your own, in any language."),
 }
 
