@@ -116,6 +116,11 @@ class Faults:
             return Waits(**{name: self._config[name] for name in Waits.__dataclass_fields__})
 
 
+def settable() -> list[str]:
+    """What is one number: all but `verbs` and `next`."""
+    return [name for name, value in _DEFAULTS.items() if not isinstance(value, dict)]
+
+
 def _copied(value: Any) -> Any:
     return json.loads(json.dumps(value)) if isinstance(value, dict) else value
 

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from ...errors import ProviderError
 from ...provider import Kind
+from ..loopback import is_loopback
 from . import credentials
 from .refusal import UnansweredError
-from .setting import Setting, is_loopback
+from .setting import Setting
 
 if TYPE_CHECKING:
     from upcloud_api import CloudManager

@@ -23,10 +23,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...errors import UsageError
 from ...yamlfile import shown, suggestion
+from ..loopback import is_loopback
 
 URL = "https://api.upcloud.com"
 URL_VARIABLE = "UPCLOUD_DEBUG_API_BASE_URL"
@@ -68,15 +68,6 @@ def read_setting(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Set
     url = {"url": environ.get(URL_VARIABLE) or URL}
     setting = Setting(**(url | fields))
     return Setting(**{name: getattr(setting, name) for name in known} | {"url": setting.url.rstrip("/")})
-
-
-def is_loopback(url: Any) -> bool:
-    """A clone's file must not send somebody's token elsewhere."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except (ValueError, TypeError, AttributeError):
-        return False
 
 
 def _fault(name: str, value: Any) -> str | None:
