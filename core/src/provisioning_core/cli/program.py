@@ -22,6 +22,7 @@ from .session import Session, command_options, flags_of, remember_flags
 LOOK_S = 0.5
 COMMANDS = {
     "server": ("server:server", "Create, delete, list and enter servers."),
+    "taskserv": ("taskserv:taskserv", "Install services on servers, and look after them."),
     "cluster": ("cluster:cluster", "Create, delete and look at groups of servers with roles."),
     "infra": ("infra:infra", "Bring up whole infrastructures: plan, create, check for drift."),
     "provider": ("provider:provider", "Look at the clouds that servers can come from, and try them."),

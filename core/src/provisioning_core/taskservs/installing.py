@@ -181,6 +181,7 @@ class _Visit:
             _public_key(self.ssh),
             self._tell,
             loan.url,
+            lambda: asyncio.run(self._knock()),
         )
         try:
             if self.manifest.form == "python":
@@ -216,6 +217,10 @@ class _Visit:
     async def forget(self, seen: Look) -> None:
         async with connected(self.ssh) as remote:
             await remove_marker(remote, seen.directory, self.wish.name)
+
+    async def _knock(self) -> None:
+        async with connected(self.ssh) as remote:
+            await remote.run("true")
 
     async def _begin(self, seen: Look) -> str | None:
         """The first mark. Where root is had by sudo: a directory for files on their way, its login's alone."""

@@ -29,7 +29,8 @@ many=0; while read -r _ _ count; do many=$((many + count)); done </proc/self/uid
 [ "$many" -gt 1 ] && echo 'offers users'
 [ "$many" -gt 1 ] && command -v apt-get >/dev/null && [ -w /var/lib/dpkg ] && [ -w /usr/bin ] && echo 'offers apt'
 [ -d /run/systemd/system ] && echo 'offers systemd'
-[ -w /proc/sys/net/ipv4/ip_forward ] && [ -w /sys/fs/cgroup ] && echo 'offers kernel'
+# With fewer ids than all it is somebody's user namespace, whose root is nobody to the kernel.
+[ "$many" -ge 4294967295 ] && [ -w /proc/sys/net/ipv4/ip_forward ] && [ -w /sys/fs/cgroup ] && echo 'offers kernel'
 unshare --mount --pid --uts --fork sh -c 'mount -t proc proc /proc' 2>/dev/null && echo 'offers containers'
 exit 0
 """

@@ -15,10 +15,11 @@ from .manifest import DISTRIBUTION, Offer
 
 @dataclass(frozen=True)
 class Server:
-    """name: the server's. address: its own, where it has one. login: who connects, with which key (see `keys`).
+    """name: the server's. address: its own, where it has one. login: who connects; public_key: with what, where known.
 
     version: what is to be installed, as the definition or else the manifest says. folder: the taskserv's own.
     proxy: starts a way to the package sources and gives its URL on the server, None where there is none (`proxying`).
+    enter: opens a new connection, as the next task will; raises ProviderError where that is refused.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Server:
     public_key: str | None = None
     tell: Callable[[str], None] = print
     proxy: Callable[[], str | None] = field(default=lambda: None)
+    enter: Callable[[], None] = field(default=lambda: None)
 
     @property
     def package_version(self) -> str | None:
