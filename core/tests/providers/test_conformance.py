@@ -1,8 +1,10 @@
-"""The conformance suite over the provider `local`, at both of its levels, and over the ledger of the tests."""
+"""The conformance suite over the provider `local`, at each of its levels, and over the ledger of the tests."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,6 +14,10 @@ from provisioning_core.testing.provider_suite import ProviderSuite
 
 class _Local(ProviderSuite):
     factory = "provisioning_core.providers.local:LocalProvider"
+    server_spec: ClassVar[Mapping[str, Any]] = {"plan": "1cpu-1gb", "disk_gb": 10}
+    updates: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "server": {"plan": "2cpu-4gb", "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFuL me"]}
+    }
     level = ""
 
     @pytest.fixture(autouse=True)
@@ -30,6 +36,12 @@ class TestNamespaces(_Local):
 
 class TestProcesses(_Local):
     level = "process"
+    kills = 5
+
+
+@pytest.mark.usefixtures("images")
+class TestImages(_Local):
+    level = "image"
     kills = 5
 
 

@@ -1,6 +1,7 @@
 """`python -m provisioning_core.providers.local destroy WORKSPACE` leaves nothing of the workspace's machines behind.
 
-`room WORKSPACE PID STARTTIME` and `machine LISTENER CONTROL` are how the provider starts its own processes.
+`room WORKSPACE PID STARTTIME`, `machine LISTENER CONTROL`, `image PID DIRECTORY HOW` and `remove DIRECTORY` are how the
+provider starts its own processes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ def main(arguments: list[str]) -> int:
 
             pid, started = starter.split()
             run_room(Path(workspace), Identity(int(pid), int(started)))
+        case ["image", starter, target, *how]:
+            from .rootfs import make
+
+            return make(int(starter), Path(target), how)
+        case ["remove", path]:
+            from .owners import remove_as_root_of_others
+
+            remove_as_root_of_others(Path(path))
         case ["machine", listener, control]:
             from .opening import run_machine
 

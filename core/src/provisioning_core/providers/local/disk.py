@@ -32,7 +32,7 @@ _LOOKED_UP_IN_FILES = ("passwd", "group", "shadow", "hosts", "services", "protoc
 _ETC_COPIED = ("localtime", "mime.types", "protocols", "services")
 
 
-def make_disk(home: Path, hostname: str, public_key: str) -> None:
+def make_disk(home: Path, hostname: str, public_key: str, user_data: str | None) -> None:
     """Make home/disk and home/local, whole or not at all; a disk that is there already is left as it is."""
     if (home / "disk").exists():
         return
@@ -50,9 +50,20 @@ def make_disk(home: Path, hostname: str, public_key: str) -> None:
     _link_system(disk)
     _write_etc(disk / "etc", hostname, _shell())
     _write_home(disk / "root", public_key)
+    if user_data is not None:
+        write_user_data(disk, user_data)
     for name in ("bin", "etc", "lib", "sbin", "share", "src"):
         (home / "local" / name).mkdir(parents=True, exist_ok=True)
     disk.rename(home / "disk")
+
+
+def write_user_data(disk: Path, user_data: str) -> None:
+    """For the first boot of a disk that is being made."""
+    place = disk / "var/lib/provisioning"
+    place.mkdir(parents=True, exist_ok=True)
+    place.chmod(0o700)
+    (place / "user-data").write_text(user_data)
+    (place / "user-data").chmod(0o700)
 
 
 def _link_system(disk: Path) -> None:

@@ -1,9 +1,10 @@
 """The host as an image: what of it the machines at the level `image` see, where root runs us.
 
-Shown as it is: /usr, without /usr/local, /usr/src and the workspace. All else is a *base*, made once per state of the
-host's packages, and made of what is named here only, so that nothing that somebody has put on the host shines through:
-files of /etc that belong to packages or are made from them, the database of packages, and the empty directories that
-packages have in /var. What only root may read on the host is left out. Nothing of it is ever written again.
+Shown as it is: /usr, without /usr/local, /usr/src and the workspace, and the database of packages, which fits it. All
+else is a *base*, made once per state of the host's packages, and made of what is named here only, so that nothing that
+somebody has put on the host shines through: files of /etc that belong to packages or are made from them, and the empty
+directories that packages have in /var. What only root may read on the host is left out. Nothing of it is ever written
+again.
 
     <root>/images/host-<digest>/system/   the base      usr/   what hides parts of /usr, and two programs of ours
 """
@@ -20,6 +21,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from .imagebox import Layers
 from .registry import Registry, remove_tree
 
 _DPKG = Path("/var/lib/dpkg")
@@ -41,10 +43,10 @@ _ETC_NOT = (
     "shadow", "ssh/ssh_host_", "ssl/private/", "subgid", "subuid", "systemd/system/",
 )  # fmt: skip
 _VAR_COPIED = (
-    "apt/extended_states", "apt/lists", "dictionaries-common", "dpkg", "emacsen-common", "pam", "python", "sgml-base",
+    "apt/extended_states", "apt/lists", "dictionaries-common", "emacsen-common", "pam", "python", "sgml-base",
     "shells.state", "systemd/deb-systemd-helper-enabled", "ucf", "xml-core",
 )  # fmt: skip
-_VAR_NOT = ("lock", "lock-frontend", "triggers/Lock", "partial")
+_VAR_NOT = ("lock", "partial")
 _UID_OF_PEOPLE, _NOBODY = 1000, 65534
 _OPAQUE = "trusted.overlay.opaque"
 _PROGRAMS = {
@@ -80,8 +82,10 @@ def base(registry: Registry) -> str:
     name = f"host-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
     images = registry.root / "images"
     images.mkdir(mode=0o700, exist_ok=True)
-    for left in images.glob("host-*.new.*"):
-        remove_tree(left)
+    used = {record.layer for record in registry.all("server")}
+    for left in images.glob("host-*"):  # half made, or of a state of the host that no machine was made in
+        if left.name not in (name, *used):
+            remove_tree(left)
     if not (images / name).is_dir():
         fresh = images / f"{name}.new.{secrets.token_hex(4)}"
         fresh.mkdir()
@@ -89,6 +93,11 @@ def base(registry: Registry) -> str:
         _make_mask(fresh / "usr", registry.root.parents[1])
         fresh.rename(images / name)
     return name
+
+
+def layers(base: Path, first: int | None) -> Layers:
+    usr = (str(base / "usr"), "/usr")
+    return Layers((str(base / "system"),), {"usr": usr, "var/lib/dpkg": (str(_DPKG),)}, first)
 
 
 def _make_system(top: Path) -> None:
@@ -105,7 +114,7 @@ def _make_system(top: Path) -> None:
     for name in _ETC_MADE:
         for path in _below(Path("/etc", name)):
             _show(path, top)
-    for path in sorted(set(_owned("var"))):
+    for path in sorted({_DPKG, *_owned("var")}):
         if path.is_symlink() or path.is_dir():
             _copy(path, top)
     for name in _VAR_COPIED:

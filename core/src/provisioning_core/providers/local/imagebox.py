@@ -1,7 +1,8 @@
 """The file system of a machine at the level `image`: layers of an image below, what the machine changes on top.
 
-    <home>/disk/  upper/ work/   usr-upper/ usr-work/    what it has changed of /, and of /usr where that is apart
-                  stage/                                 where it is put together; empty outside of the machine
+    <home>/disk/  upper/ work/            what it has changed of /
+                  <tree>-upper/ -work/    what it has changed of a directory that lies on layers of its own (`TREES`)
+                  stage/                  where it is put together; empty outside of the machine
 
 Root of the machine is nobody special on the host (or, where somebody runs us, he): the machine has a user namespace
 with 65,536 ids of its own. It is joined *after* all is mounted; so root of the machine can undo none of it.
@@ -12,39 +13,42 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import kernel, owners
+from . import kernel, owners, volumes
+from .disk import write_user_data
 from .registry import remove_tree
 
+TREES = ("usr", "var/lib/dpkg")
 _DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What a machine's disk lies on: directories, upper ones first. usr: the same for /usr where that is apart.
+    """What a machine's disk lies on: directories, upper ones first. trees: the same for some of TREES.
 
     first: the host's uid of its root, where root runs us; None where the layers' owners are right as they are.
     """
 
     system: tuple[str, ...]
-    usr: tuple[str, ...] = ()
+    trees: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     first: int | None = None
 
 
-def make_image_disk(home: Path, hostname: str, public_key: str, first: int | None) -> None:
+def make_image_disk(home: Path, hostname: str, public_key: str, user_data: str | None, first: int | None) -> None:
     """Make home/disk, whole or not at all; one that is there already is left as it is."""
     if (home / "disk").exists():
         return
     for left in home.glob("disk.*"):
         remove_tree(left)
     disk = home / f"disk.{secrets.token_hex(4)}"
-    for name, mode in {"upper/etc": 0o755, "upper/root/.ssh": 0o700, "usr-upper": 0o755}.items():
+    for name in ("upper/etc", "upper/root/.ssh", "work", "stage", *(f"{_prefix(tree)}work" for tree in TREES)):
         (disk / name).mkdir(parents=True)
-        (disk / name).chmod(mode)
-    for name in ("work", "usr-work", "stage"):
-        (disk / name).mkdir()
+    for tree in TREES:
+        (disk / f"{_prefix(tree)}upper").mkdir()
+    (disk / "upper/root/.ssh").chmod(0o700)
     (disk / "upper/root").chmod(0o700)
     for name, text in {
         "etc/hostname": f"{hostname}\n",
@@ -54,8 +58,10 @@ def make_image_disk(home: Path, hostname: str, public_key: str, first: int | Non
         "root/.ssh/authorized_keys": public_key,
     }.items():
         (disk / "upper" / name).write_text(text)
+    if user_data is not None:
+        write_user_data(disk / "upper", user_data)
     if first is not None:
-        for top in ("upper", "usr-upper"):
+        for top in ("upper", *(f"{_prefix(tree)}upper" for tree in TREES)):
             for directory, directories, files in os.walk(disk / top):
                 for name in (".", *directories, *files):
                     os.chown(Path(directory, name), first, first)
@@ -68,21 +74,27 @@ def settle(hostname: str, layers: Layers, ids: int, control: socket.socket | Non
     ids: the user namespace to live in. The network's descriptor is sent through control.
     """
     kernel.mount(None, "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
+    held = volumes.lift()
     os.chdir("disk")
     kernel.mount("tmpfs", "stage", "tmpfs", options="mode=755")
     Path("stage/root").mkdir()
     _mount_layers("", "stage/root", layers.system, layers, ids)
-    if layers.usr:
-        _mount_layers("usr-", "stage/root/usr", layers.usr, layers, ids)
+    for tree, directories in layers.trees.items():
+        _mount_layers(_prefix(tree), f"stage/root/{tree}", directories, layers, ids)
     os.chdir("stage/root")
     _mount_volatile(layers.first or 0)
     kernel.mount("proc", "proc", "proc", kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC)
     kernel.pivot(".")
+    volumes.lay(held, layers.first or 0)
     owners.become_root(ids)
     kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_HOSTNAME | kernel.NEW_NET | kernel.NEW_IPC | kernel.NEW_CGROUP)
     socket.sethostname(hostname)
     if control is not None:
         _send_network(control)
+
+
+def _prefix(tree: str) -> str:
+    return f"{tree.replace('/', '-')}-"
 
 
 def _mount_layers(prefix: str, target: str, directories: tuple[str, ...], layers: Layers, ids: int) -> None:

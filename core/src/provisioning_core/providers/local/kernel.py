@@ -68,18 +68,28 @@ def show_with_ids_of(source: str, target: str, namespace: int) -> None:
     What belongs to uid 0 on the disk belongs at target to the uid 0 of that namespace. Linux 5.12; the file system of
     source has to know how.
     """
-    tree = _libc.syscall(_OPEN_TREE, _AT_CWD, os.fsencode(source), ctypes.c_uint(_TREE_CLONE | os.O_CLOEXEC))
-    _check(min(tree, 0), f"open_tree {source}")
+    tree = hold(source)
     try:
         wish = (ctypes.c_uint64 * 4)(_ATTRIBUTE_READ_ONLY | _ATTRIBUTE_IDS, 0, 0, namespace)
         size = ctypes.c_size_t(ctypes.sizeof(wish))
         done = _libc.syscall(_MOUNT_SETATTR, tree, b"", ctypes.c_uint(_AT_EMPTY_PATH), ctypes.byref(wish), size)
         _check(done, f"showing {source} with other owners")
-        to = os.fsencode(target)
-        done = _libc.syscall(_MOVE_MOUNT, tree, b"", _AT_CWD, to, ctypes.c_uint(_MOVE_EMPTY_PATH))
-        _check(done, f"mount {source} on {target}")
+        attach(tree, target)
     finally:
         os.close(tree)
+
+
+def hold(source: str) -> int:
+    """A descriptor of source as a mount that is nowhere yet. Linux 5.2."""
+    tree: int = _libc.syscall(_OPEN_TREE, _AT_CWD, os.fsencode(source), ctypes.c_uint(_TREE_CLONE | os.O_CLOEXEC))
+    _check(min(tree, 0), f"open_tree {source}")
+    return tree
+
+
+def attach(tree: int, target: str) -> None:
+    """Mount what `hold` holds at target."""
+    done = _libc.syscall(_MOVE_MOUNT, tree, b"", _AT_CWD, os.fsencode(target), ctypes.c_uint(_MOVE_EMPTY_PATH))
+    _check(done, f"mount on {target}")
 
 
 def pivot(new_root: str) -> None:

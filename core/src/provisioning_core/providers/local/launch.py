@@ -41,7 +41,7 @@ def into_namespaces(
         if base >= 0:
             kernel.enter(base, kernel.NEW_USER)
         if layers is not None:
-            ids = owners.new_namespace(layers.first or 0)
+            ids = owners.new_namespace(layers.first)
         pid = sandbox.leave_host()
         if pid != 0:
             os.write(tell, str(pid).encode())

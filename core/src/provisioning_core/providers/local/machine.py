@@ -10,12 +10,13 @@ names in its network, and by the end of file that the room is dead, which ends t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from . import boot, forward, processes
 from .session import Sessions, environment
 from .setting import Setting
 
-_HOSTS_BEGIN, _HOSTS_END = "# machines of this network (kept by provisioning)", "# end of machines"
+_HOSTS_MARKS = ("# machines of this network (kept by provisioning)", "# end of machines")
+_KEYS_MARKS = ("# keys of the definition (kept by provisioning)", "# end of keys")
 _CHUNK = 65536
+_ENDING_S = 5.0
 
 
 def serve(setting: Setting, listener: socket.socket, control: socket.socket) -> None:
@@ -46,12 +49,14 @@ class _Machine:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self._sessions = Sessions(setting)
+        self._alone = asyncio.Event()  # nobody else is left in it
 
     async def serve(self, listener: socket.socket, control: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
         loop.add_signal_handler(signal.SIGTERM, over.set)
+        self._keep_keys(self.setting.ssh_keys)
         async with await asyncssh.listen(sock=listener, **self.options()):
             control.setblocking(False)
             await loop.sock_sendall(control, b"ready\n")
@@ -60,6 +65,8 @@ class _Machine:
             hears = asyncio.create_task(self._hear(control, over))
             await over.wait()
             hears.cancel()
+        if self.setting.first:
+            await self._ask_all_to_end()
         self._end_everything()
 
     def options(self) -> dict[str, Any]:
@@ -82,11 +89,17 @@ class _Machine:
         while data := await loop.sock_recv(control, _CHUNK):
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
-                try:
-                    _write_hosts(Path("/etc/hosts"), json.loads(line))
-                except OSError as error:
-                    logging.warning("cannot keep /etc/hosts: %s", error)
+                told = json.loads(line)
+                if "names" in told:
+                    table = [f"{address}\t{name}" for name, address in sorted(told["names"].items())]
+                    _keep(Path("/etc/hosts"), _HOSTS_MARKS, table)
+                else:
+                    self._keep_keys(told["ssh_keys"])
+                    await loop.sock_sendall(control, b"ok\n")
         over.set()
+
+    def _keep_keys(self, keys: Sequence[str]) -> None:
+        _keep(Path(self.setting.home, ".ssh/authorized_keys"), _KEYS_MARKS, keys)
 
     def reap(self) -> None:
         """As pid 1 we inherit every orphan; the sessions hear of their own."""
@@ -94,10 +107,19 @@ class _Machine:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
+                self._alone.set()
                 return
             if pid == 0:
                 return
             self._sessions.reaped(pid, status)
+
+    async def _ask_all_to_end(self) -> None:
+        """So that a database can close its files: what is left after that the kernel kills with us."""
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            os.kill(-1, signal.SIGTERM)  # all but ourselves, the first process
+            self._alone.clear()
+            self.reap()
+            await asyncio.wait_for(self._alone.wait(), _ENDING_S)
 
     def _end_everything(self) -> None:
         """Without a pid namespace nobody kills for us what our sessions have left behind."""
@@ -144,14 +166,20 @@ class _Sftp(asyncssh.SFTPServer):
         self.channel.exit(0)  # else OpenSSH's scp reports a failure after a whole copy
 
 
-def _write_hosts(path: Path, names: dict[str, str]) -> None:
-    """Put the table of names between its two marks, and leave the rest as its owner wrote it."""
-    lines = path.read_text(errors="surrogateescape").splitlines() if path.exists() else []
-    if _HOSTS_BEGIN in lines and _HOSTS_END in lines:
-        del lines[lines.index(_HOSTS_BEGIN) : lines.index(_HOSTS_END) + 1]
-    table = [f"{address}\t{name}" for name, address in sorted(names.items())]
-    text = "\n".join([*lines, _HOSTS_BEGIN, *table, _HOSTS_END, ""])
-    path.write_text(text, errors="surrogateescape")
+def _keep(path: Path, marks: tuple[str, str], own: Sequence[str]) -> None:
+    """Have these lines between the two marks, and leave the rest as its owner wrote it."""
+    try:
+        text = path.read_text(errors="surrogateescape") if path.exists() else ""
+        lines = text.splitlines()
+        if marks[0] in lines and marks[1] in lines:
+            del lines[lines.index(marks[0]) : lines.index(marks[1]) + 1]
+        elif not own:
+            return
+        lines += [marks[0], *own, marks[1]] if own else []
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in lines), errors="surrogateescape")
+    except OSError as error:
+        logging.warning("cannot keep %s: %s", path, error)
 
 
 async def _warm_up() -> None:

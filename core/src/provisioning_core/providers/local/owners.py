@@ -28,14 +28,17 @@ def fresh_range() -> int:
     return _FIRST + secrets.randbelow(_RANGES) * COUNT
 
 
-def new_namespace(first: int, count: int = COUNT) -> int:
-    """In a process with all rights over its user namespace: a new one below, with all ids. Its descriptor.
+def new_namespace(first: int | None) -> int:
+    """In a process with all rights over its user namespace: a new one below, with 65,536 ids. Its descriptor.
 
-    Its uid 0 is `first` of ours, and so on. It lives as long as somebody holds the descriptor.
+    Its uid 0 is `first` of ours, and so on; None: those of the wide ground that we are in. It lives as long as somebody
+    holds the descriptor.
     """
+    # A line must not span two of the namespace above, and those of the wide ground are root and the rest.
+    ids = f"0 {first} {COUNT}" if first is not None else f"0 0 1\n1 1 {COUNT - 1}"
     with _waiting_child() as pid:
         for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{pid}/{name}").write_text(f"0 {first} {count}")
+            Path(f"/proc/{pid}/{name}").write_text(ids)
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -85,7 +88,16 @@ def remove_tree_of_others(path: Path) -> None:
     argv = [sys.executable, "-m", __package__, "remove", str(path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if path.exists():
-        raise OSError(f"cannot remove {path}: {done.stderr.strip().splitlines()[-1:]}")
+        why = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise OSError(f"cannot remove {path}: {why[0]}")
+
+
+def remove_as_root_of_others(path: Path) -> None:
+    """In a process of its own."""
+    from .registry import remove_tree
+
+    become_root(wide_ground())
+    remove_tree(path)
 
 
 @contextlib.contextmanager

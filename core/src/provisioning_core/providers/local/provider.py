@@ -5,23 +5,26 @@ Networks are records, made here; servers are made by the machine room (`room`). 
 
 from __future__ import annotations
 
+import builtins
 import os
 import signal
-import socket
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from ...capabilities import PlanInfo, PowerAction
 from ...errors import ProviderError
-from ...provider import Created, Kind, Resource, ServerState, Wish
-from . import processes
+from ...provider import Created, Kind, Resource, Wish
+from ...yamlfile import shown, suggestion
+from . import changing, images, processes, terms
+from .describing import described
 from .door import ask_room, room_of
 from .registry import Isolation, Record, Registry, check_name, decode_record, new_record, remove_tree
+from .running import end_machine, wait_for_ssh
 
-_STOP_S = 10.0
+_LEVELS = ("process", "namespace", "image")
 _ROOM_ENDS_S = 10.0
 
 
@@ -35,35 +38,42 @@ class LocalProvider:
     """
 
     name = "local"
+    capabilities = terms.CAPABILITIES
 
     def __init__(
         self, workspace: Path, settings: Mapping[str, Any] = {}, *, isolation: Isolation | None = None
     ) -> None:
         self.workspace = Path(workspace)
         wanted = isolation or settings.get("isolation") or os.environ.get("PROVISIONING_LOCAL_ISOLATION") or None
-        if wanted not in ("namespace", "process", "image", None):
+        if wanted not in (*_LEVELS, None):
             raise ProviderError(
-                f"cannot separate machines by the isolation {wanted!r}",
+                f"cannot separate machines by the isolation {shown(wanted)}.{suggestion(wanted, _LEVELS)}".rstrip("."),
                 code="unknown_isolation",
-                hint="process, namespace or image",
+                hint=f"accepted: {', '.join(_LEVELS)}",
                 retryable=False,
             )
         self._isolation = cast("Isolation | None", wanted)
+        self._settings = settings
         self._registry = Registry(self.workspace)
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
+        check_name(wish)  # here already: no room is started for a wish that it will refuse
+        terms.check(wish.kind, wish.spec, self.images())
         if wish.kind == "network":
             return self._create_network(wish, announce)
-        check_name(wish)  # here already: no room is started for a wish that it will refuse
-        request = {"create": asdict(wish), "isolation": self._isolation}
+        level = self._level(wish)
+        image = images.ready(wish.spec.get("image"), self._settings, self.workspace) if level == "image" else None
+        request = {"create": asdict(wish), "isolation": level, "image": asdict(image) if image else None}
         answer = ask_room(self.workspace, request, lambda fields: announce(self._resource(decode_record(fields))))
         record = decode_record(answer["done"])
-        _wait_for_ssh(record)
+        wait_for_ssh(record)
         if record.isolation == "process":
             shared = ", ".join(record.shared_with_host)
             sys.stderr.write(f"warning: server {record.name!r} is a plain process: it shares {shared} with this host\n")
         if record.network_refusal:
             sys.stderr.write(f"warning: server {record.name!r} reaches no other server: {record.network_refusal}\n")
+        if record.spec.get("firewall"):
+            sys.stderr.write(f"warning: server {record.name!r} has firewall rules, which are not enforced here\n")
         return Created(self._resource(record), created=answer["created"], restarted=answer.get("restarted", False))
 
     def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Resource | None:
@@ -91,7 +101,7 @@ class LocalProvider:
             if kind == "network":
                 self._check_unused(record)
             else:
-                _end_machine(record)
+                end_machine(record)
             self._registry.remove(record)
             if kind == "server":
                 self._registry.write_known_hosts()
@@ -99,6 +109,47 @@ class LocalProvider:
         if last:
             processes.wait_gone(room_of(self._registry), timeout_s=_ROOM_ENDS_S)
         return True
+
+    def normalize(self, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
+        terms.check(kind, spec, self.images())
+        return terms.normalize(kind, spec, imaged=self._imaged())
+
+    def update(self, id: str, wish: Wish) -> Resource:
+        terms.check(wish.kind, wish.spec, self.images())
+        return self._resource(changing.update(self.workspace, id, wish, imaged=self._imaged()))
+
+    def power(self, id: str, action: PowerAction) -> Resource:
+        return self._resource(changing.power(self.workspace, id, action))
+
+    def zones(self) -> builtins.list[str]:
+        return [terms.ZONE]
+
+    def plans(self, zone: str | None = None) -> builtins.list[PlanInfo]:
+        return [*terms.PLANS]
+
+    def images(self) -> builtins.list[str]:
+        return images.names(self._settings)
+
+    def check(self) -> builtins.list[tuple[str, bool, str]]:
+        """Each level: whether it can be had here, and in words what it is or what is missing. Each is tried."""
+        from . import levels
+
+        return levels.probe(self._settings)
+
+    def _imaged(self) -> bool:
+        return self._isolation in (None, "image")
+
+    def _level(self, wish: Wish) -> Isolation | None:
+        """None: the best that the host allows, of those that need no image."""
+        level = self._isolation or ("image" if wish.spec.get("image") else None)
+        if level == "image" and not processes.LINUX:
+            raise ProviderError(
+                f"cannot create server {wish.name!r} from an image: {sys.platform} has no namespaces",
+                code="isolation_unavailable",
+                hint="leave `image` out",
+                retryable=False,
+            )
+        return level
 
     def _create_network(self, wish: Wish, announce: Callable[[Resource], None]) -> Created:
         with self._registry.locked():
@@ -122,34 +173,7 @@ class LocalProvider:
             )
 
     def _resource(self, record: Record) -> Resource:
-        state: ServerState = "started"
-        attributes: dict[str, Any] = {"labels": record.labels, "created_at": record.created_at}
-        if record.kind == "network":
-            attributes["cidr"] = record.cidr
-        else:
-            running = processes.alive(record.process)
-            state = "started" if running else "stopped" if record.ready else "creating"
-            attributes |= {
-                "address": record.address,
-                "zone": record.spec.get("zone", "local"),
-                "plan": record.spec.get("plan"),
-                "hostname": record.name,
-                "network": record.spec.get("network"),
-                "network_refusal": record.network_refusal,
-                "isolation": record.isolation,
-                "image": record.image,
-                "shared_with_host": list(record.shared_with_host),
-                "ssh": {
-                    "host": record.ssh_host,
-                    "port": record.ssh_port,
-                    "user": record.user,
-                    "identity_file": str(self._registry.root / "keys/id_ed25519"),
-                    "known_hosts_file": str(self._registry.root / "known_hosts"),
-                },
-            }
-        return Resource(
-            record.kind, record.id, record.key, record.intent, record.infra, record.name, state, attributes=attributes
-        )
+        return described(self._registry, record, imaged=self._imaged())
 
 
 def destroy(workspace: Path) -> None:
@@ -160,7 +184,7 @@ def destroy(workspace: Path) -> None:
     with registry.locked("start.lock"), registry.locked():
         records = registry.all("server")
         for record in records:
-            _end_machine(record)
+            end_machine(record)
         room = room_of(registry)
         if not processes.end(room, (signal.SIGTERM, signal.SIGKILL), grace_s=_ROOM_ENDS_S):
             raise ProviderError(f"cannot end the machine room of {workspace}, process {room}")
@@ -169,33 +193,3 @@ def destroy(workspace: Path) -> None:
         registry.root.parent.rmdir()
     except OSError:
         pass  # others keep something there
-
-
-def _end_machine(record: Record) -> None:
-    """Kill the machine's first process, and with it all the others. Raises ProviderError where it does not end."""
-    if record.inside:
-        gone = processes.end(record.process, (signal.SIGKILL,), grace_s=_STOP_S)
-    else:  # it clears its own sessions away; where it does not, we do
-        below = processes.descendants(record.process.pid) if processes.alive(record.process) and record.process else []
-        gone = processes.end(record.process, (signal.SIGTERM, signal.SIGKILL), grace_s=_STOP_S)
-        for each in below:
-            gone = processes.end(each, (signal.SIGKILL,), grace_s=_STOP_S) and gone
-    if not gone:
-        raise ProviderError(f"cannot stop server {record.name!r}: process {record.process} does not end")
-
-
-def _wait_for_ssh(record: Record) -> None:
-    """Its SSH server says its name, at the place where people will look for it."""
-    deadline = time.monotonic() + _STOP_S
-    while True:
-        try:
-            with socket.create_connection((record.ssh_host or "", record.ssh_port), timeout=_STOP_S) as connection:
-                if connection.recv(4) == b"SSH-":
-                    return
-                raise ConnectionError("something else answers")
-        except OSError as error:
-            if time.monotonic() > deadline or not processes.alive(record.process):
-                raise ProviderError(
-                    f"server {record.name!r} does not answer at {record.ssh_host}:{record.ssh_port}: {error}"
-                ) from error
-            time.sleep(0.02)

@@ -34,10 +34,10 @@ from typing import Any, Literal
 
 from ...errors import ProviderError
 from ...provider import Kind, Wish
-from .processes import Identity
+from .processes import LINUX, Identity
+from .terms import DEFAULT_CIDR
 
 Isolation = Literal["namespace", "process", "image"]
-DEFAULT_CIDR = "10.77.0.0/24"
 SSH_PORT = 2222
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PREFIX = {"server": "srv", "network": "net"}
@@ -49,8 +49,10 @@ class Record:
 
     network_refusal: why a machine reaches no other one of its network, None where it does.
 
-    At the level `image`: image: its name; layer: which directory of <root>/images it lies on; first: the host's uid of
-    its root, where root runs us.
+    pending: what was changed waits for a restart. told_keys: the SSH keys of the spec that the running machine knows.
+
+    At the level `image`: image: its name, image_source: where it is from; layer: which directory of <root>/images it
+    lies on; first: the host's uid of its root, where root runs us.
 
     ssh_host, ssh_port: where the host reaches it; address: its own, in its network. network: the network's id.
     """
@@ -77,8 +79,11 @@ class Record:
     shared_with_host: tuple[str, ...] = ()
     network_refusal: str | None = None
     image: str | None = None
+    image_source: str | None = None
     layer: str | None = None
     first: int | None = None
+    pending: bool = False
+    told_keys: tuple[str, ...] = ()
 
     @property
     def inside(self) -> bool:
@@ -258,9 +263,9 @@ def _network(cidr: object, name: str) -> ipaddress.IPv4Network:
 
 
 def decode_record(fields: dict[str, Any]) -> Record:
-    process, shared = fields["process"], tuple(fields["shared_with_host"])
-    identity = Identity(**process) if process else None
-    return Record(**(fields | {"process": identity, "shared_with_host": shared}))
+    process = fields["process"]
+    tuples = {name: tuple(fields.get(name) or ()) for name in ("shared_with_host", "told_keys")}
+    return Record(**(fields | {"process": Identity(**process) if process else None} | tuples))
 
 
 def replace_file(path: Path, content: bytes, *, sync: bool) -> None:
@@ -282,7 +287,18 @@ def replace_file(path: Path, content: bytes, *, sync: bool) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory even where what lived in it took its own rights away (chmod 000)."""
+    """Remove a directory even where what lived in it took its own rights away (chmod 000), or belongs to its users."""
+    try:
+        _remove_tree(path)
+    except PermissionError:
+        if os.geteuid() == 0 or not LINUX:
+            raise
+        from .owners import remove_tree_of_others
+
+        remove_tree_of_others(path)
+
+
+def _remove_tree(path: Path) -> None:
     for directory, names, _ in os.walk(path):
         for inner in (Path(directory, name) for name in names):
             if not inner.is_symlink():

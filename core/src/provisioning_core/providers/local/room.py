@@ -7,8 +7,9 @@ is a machine that nobody looks after; the registry then says `stopped`, and the 
 machine again, with its disk, its id and its address.
 
 It does one thing after the other, so two creates of one key are one create and a finding. A client sends one line,
-`{"create": wish, "isolation": …}`, and hears `{"announce": record}`, then `{"done": record, "created": bool,
-"restarted": bool}` or `{"error": {…}}`.
+`{"create": wish, "isolation": …, "image": …}`, and hears `{"announce": record}`, then `{"done": record, "created":
+bool, "restarted": bool}` or `{"error": {…}}`. `{"start": id}`, and `{"keys": id}` after a change of its SSH keys, are
+answered by `{"done": …}`.
 `opening` is how it comes to be.
 """
 
@@ -18,8 +19,6 @@ import contextlib
 import errno
 import json
 import os
-import pwd
-import secrets
 import select
 import signal
 import socket
@@ -32,13 +31,13 @@ from typing import Any
 
 from ...errors import ProviderError
 from ...provider import Wish
-from ...yamlfile import shown, suggestion
-from . import forks, launch, processes
+from . import forks, launch, processes, volumes
 from .disk import make_disk
 from .keys import host_key, workspace_key
 from .processes import LINUX
-from .registry import SSH_PORT, Isolation, Record, Registry, new_record
+from .registry import Record, Registry, new_record
 from .setting import Setting
+from .settling import settled, ssh_place
 
 if LINUX:
     from . import hostimage, imagebox, owners, sandbox
@@ -49,7 +48,6 @@ _UNUSED_S = 10.0  # a room in which no machine was ever made
 _READY_S = 20.0
 _REQUEST_S = 5.0
 _REQUEST_BYTES_MAX = 4 << 20
-_SHARED_BY_PROCESS_LEVEL = ("hostname", "processes", "file system", "network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +102,27 @@ class Room:
 
     def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
-            yield from self._create(Wish(**request["create"]), request["isolation"])
+            if "create" in request:
+                yield from self._create(Wish(**request["create"]), request)
+            elif "start" in request:
+                yield {"done": asdict(self._start_again(request["start"]))}
+            else:
+                self._tell_keys(request["keys"])
+                yield {"done": None}
         except ProviderError as error:
             yield _problem(error)
         except Exception as error:
-            _log(f"creating {request['create'].get('name')!r} failed: {type(error).__name__}: {error}")
-            yield _problem(ProviderError(f"cannot create server {request['create'].get('name')!r}: {error}"))
+            doing = f"create server {request['create'].get('name')!r}" if "create" in request else str(request)
+            _log(f"{doing} failed: {type(error).__name__}: {error}")
+            yield _problem(ProviderError(f"cannot {doing}: {error}"))
 
-    def _create(self, wish: Wish, isolation: Isolation | None) -> Iterator[dict[str, Any]]:
+    def _create(self, wish: Wish, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with self._registry.locked():
             self._registry.sweep()
             record = self._registry.find("server", intent=wish.intent, key=wish.key)
             if record is None:
-                record = self._settled(new_record(self._registry, wish), isolation)
+                fresh, image = new_record(self._registry, wish), request.get("image")
+                record = settled(self._registry, fresh, request["isolation"], self._refusal, image)
                 self._registry.write(record)
         yield {"announce": asdict(record)}
         with self._registry.locked():
@@ -129,67 +135,43 @@ class Room:
                 record = self._start(record)
         yield {"done": asdict(record), "created": created, "restarted": not created and not runs}
 
-    def _settled(self, record: Record, isolation: Isolation | None) -> Record:
-        """Decide how far the new machine is separated from the host, and where SSH reaches it."""
-        isolation = isolation or ("image" if record.spec.get("image") else None)
-        if isolation in ("namespace", "image") and self._refusal:
-            raise ProviderError(
-                f"cannot create server {record.name!r} in namespaces: {self._refusal}",
-                code="isolation_unavailable",
-                hint="allow user namespaces, or ask for the isolation 'process'",
-                retryable=False,
-            )
-        level: Isolation = isolation or ("process" if self._refusal else "namespace")
-        if level == "image":
-            record = self._imaged(record)
-        host, port = (f"127.42.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}", SSH_PORT)
-        if not LINUX:
-            host, port = "127.0.0.1", 20000 + secrets.randbelow(10000)  # only this address exists there
-        if level != "process":
-            return replace(record, isolation=level, ssh_host=host, ssh_port=port, address=record.address or host)
-        return replace(
-            record,
-            isolation=level,
-            ssh_host=host,
-            ssh_port=port,
-            address=host,
-            user=_login_name(),
-            shared_with_host=_SHARED_BY_PROCESS_LEVEL,
-        )
+    def _start_again(self, id: str) -> Record:
+        with self._registry.locked():
+            record = self._registry.get("server", id)
+            if record is None:
+                raise ProviderError(f"there is no server {id}", code="not_found", retryable=False)
+            return record if processes.alive(record.process) else self._start(record)
 
-    def _imaged(self, record: Record) -> Record:
-        """Decide what the disk of a new machine lies on. Raises ProviderError where it can't be had."""
-        name = str(record.spec.get("image") or "host")
-        refusal = hostimage.refusal()
-        if name not in hostimage.names():
-            raise ProviderError(
-                f"cannot create server {record.name!r}: no image {shown(name)}.{suggestion(name, hostimage.names())}",
-                code="unknown_image",
-                hint=f"there are: {', '.join(hostimage.names())}",
-                retryable=False,
-            )
-        if refusal:
-            raise ProviderError(
-                f"cannot create server {record.name!r} from the image {name!r}: {refusal}",
-                code="isolation_unavailable",
-                retryable=False,
-            )
-        layer = forks.answer(lambda: hostimage.base(self._registry).encode()).decode()
-        shared = ("kernel", "/usr, read-only below the machine's own changes")
-        return replace(record, image=name, layer=layer, first=owners.fresh_range(), shared_with_host=shared)
+    def _tell_keys(self, id: str) -> None:
+        """Return when the machine lets those in that its record names."""
+        for living in self._living.values():
+            if living.record.id == id:
+                with self._registry.locked():
+                    record = self._registry.get("server", id)
+                    if record is not None:
+                        keys = tuple(record.spec.get("ssh_keys") or ())
+                        living.control.sendall(json.dumps({"ssh_keys": keys}).encode() + b"\n")
+                        living.control.recv(16)
+                        self._registry.write(replace(record, told_keys=keys))
 
     def _layers(self, record: Record) -> Layers:
         assert record.layer is not None
         layer = self._registry.root / "images" / record.layer
-        return Layers((str(layer / "system"),), (str(layer / "usr"), "/usr"), record.first)
+        if not layer.is_dir():
+            raise OSError(f"its image has gone: there is no {layer}")
+        if not layer.is_relative_to(self._registry.root):  # one that is no base of the host's own
+            return Layers((str(layer),), first=record.first)
+        return hostimage.layers(layer, record.first)
 
     def _start(self, record: Record) -> Record:
         """Start the machine of this record and wait until it serves. The registry is locked by us."""
         home = self._registry.home("server", record.id)
+        user_data = record.spec.get("user_data")
         if record.isolation == "image":
-            imagebox.make_image_disk(home, record.name, self._public_key, record.first)
+            imagebox.make_image_disk(home, record.name, self._public_key, user_data, record.first)
         else:
-            make_disk(home, record.name, self._public_key)
+            make_disk(home, record.name, self._public_key, user_data)
+        volumes.prepare(home, record)
         if record.host_key is None:
             record = replace(record, host_key=host_key(home))
         listener, record = self._listener(record)
@@ -211,7 +193,8 @@ class Room:
             raise ProviderError(
                 f"cannot start server {record.name!r}: its SSH server ended early; {_last_line(home / 'machine.log')}"
             )
-        record = replace(record, process=processes.identify(pid), ready=True)
+        keys = tuple(record.spec.get("ssh_keys") or ())
+        record = replace(record, process=processes.identify(pid), ready=True, pending=False, told_keys=keys)
         self._living[pid] = _Living(record, ours)
         self._registry.write(record)
         self._registry.write_known_hosts()
@@ -228,6 +211,7 @@ class Room:
             public_key=self._public_key,
             first=record.inside,
             services=record.isolation == "image",
+            ssh_keys=tuple(record.spec.get("ssh_keys") or ()),
         )
         if not record.inside:
             return launch.beside(home, setting, listener, theirs)
@@ -268,8 +252,8 @@ class Room:
                 listener.close()
                 if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
                     raise
-            fresh = self._settled(record, record.isolation)
-            record = replace(record, ssh_host=fresh.ssh_host, ssh_port=fresh.ssh_port)
+            host, port = ssh_place()
+            record = replace(record, ssh_host=host, ssh_port=port)
         raise ProviderError(f"no loopback address is free for the SSH server of {record.name!r}")
 
     def _tell_names(self, network: str | None) -> None:
@@ -279,7 +263,7 @@ class Room:
         for member in members:
             if member.record.inside:
                 with contextlib.suppress(OSError):
-                    member.control.sendall(json.dumps(table).encode() + b"\n")
+                    member.control.sendall(json.dumps({"names": table}).encode() + b"\n")
 
     def _reap(self) -> bool:
         """Bury what has died. True where a machine was among it."""
@@ -308,6 +292,10 @@ class Room:
         try:
             os.chdir(self._registry.root)
             forks.answer(sandbox.probe)
+            wide = _wide_ground()
+            if wide is not None:
+                self._ground, self._networks = wide, Networks(wide)
+                return None
             ours, theirs = socket.socketpair()
             with ours, theirs:
 
@@ -325,6 +313,16 @@ class Room:
             os.chdir("/")
 
 
+def _wide_ground() -> int | None:
+    """With the subordinate ids of whoever runs us, where he has some; root needs none."""
+    if os.geteuid() == 0:
+        return None
+    try:
+        return owners.wide_ground()
+    except OSError:
+        return None
+
+
 def _read_line(client: socket.socket) -> dict[str, Any] | None:
     text = b""
     while not text.endswith(b"\n"):
@@ -334,13 +332,6 @@ def _read_line(client: socket.socket) -> dict[str, Any] | None:
         text += data
     request: dict[str, Any] = json.loads(text)
     return request
-
-
-def _login_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _last_line(log: Path) -> str:

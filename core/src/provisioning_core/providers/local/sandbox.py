@@ -14,7 +14,7 @@ import os
 import socket
 from pathlib import Path
 
-from . import disk, kernel
+from . import disk, kernel, volumes
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "sysrq-trigger")
@@ -38,12 +38,14 @@ def leave_host() -> int:
 def settle(hostname: str, control: socket.socket | None) -> None:
     """In pid 1: get the file system, the hostname and an empty network; send the network's descriptor to the room."""
     kernel.mount(None, "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
+    held = volumes.lift()
     kernel.mount("disk", "disk", flags=kernel.BIND)
     os.chdir("disk")
     _mount_system()
     _mount_devices()
     _mount_proc()
     kernel.pivot(".")
+    volumes.lay(held, 0)
     kernel.unshare(kernel.NEW_USER | kernel.NEW_MOUNTS | kernel.NEW_HOSTNAME | kernel.NEW_NET | kernel.NEW_IPC)
     kernel.map_root(0, 0)
     socket.sethostname(hostname)

@@ -10,6 +10,7 @@ class Setting:
     """home: its user's home directory, as the machine sees it. first: it is pid 1 of a pid namespace of its own.
 
     host_key: the private key in OpenSSH's form; public_key: that of the workspace, which opens the machine.
+    ssh_keys: further ones that open it, whole lines.
     services: it starts at its beginning what is enabled in it, as `boot` says.
     """
 
@@ -20,3 +21,4 @@ class Setting:
     public_key: str
     first: bool
     services: bool = False
+    ssh_keys: tuple[str, ...] = ()
