@@ -27,6 +27,7 @@ ALIASES_MAX = 100
 NODES_MAX = 100_000
 PROBLEMS_MAX = 100
 SHOWN_MAX = 60
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ class Cursor:
                 self.below(name_node, self.path).fail("a field's name must be text")
                 continue
             name = name_node.value
-            label = name if re.fullmatch(r"[A-Za-z0-9_-]{1,63}", name) else shown(name)
+            label = name if _PLAIN_NAME.fullmatch(name) else shown(name)
             at = self.below(name_node, f"{self.path}.{label}" if self.path else label)
             if name in first:
                 at.fail(f"the field {shown(name)} is already given{in_line(first[name])}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +208,21 @@ def test_no_definition_ends_in_a_traceback(workspace: Any, networks: str, server
         assert error.problems  # noqa: PT017 - whether it is raised at all is the data's choice
     else:
         assert isinstance(infra, Infra)
+
+
+def test_reading_a_large_definition_imports_no_sdk(workspace: Any) -> None:
+    servers = "".join(f"- {{name: s{n}, provider: upcloud, plan: 1cpu-1gb, labels: {{n: n{n}}}}}\n" for n in range(200))
+    clusters = "".join(
+        f"- {{name: c{n}, roles: [{{name: r, servers: [s{n}]}}], taskservs: [{{name: t{n}, on: [r]}}]}}\n"
+        for n in range(200)
+    )
+    workspace.define("x", f"servers:\n{servers}clusters:\n{clusters}")
+    code = (
+        "import sys; from pathlib import Path; from provisioning_core.infra import load_infra; "
+        "from provisioning_core.workspace import load_workspace; "
+        f"infra = load_infra(load_workspace(Path({str(workspace.path)!r})), 'x'); "
+        "heavy = ('boto3', 'botocore', 'hcloud', 'upcloud_api', 'pyinfra', 'gevent', 'kcl_lib', 'asyncssh'); "
+        "print(len(infra.servers), len(infra.clusters), [name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "200 200 []\n"

@@ -29,14 +29,18 @@ What the program reads from its environment; a flag wins over each:
   PROVISIONING_URL         where the orchestrator is (http://127.0.0.1:9090)
   PROVISIONING_DATA_DIR    the orchestrator's data directory ($XDG_STATE_HOME/provisioning/orchestrator)
   PROVISIONING_TOKEN_FILE  its token (DATA_DIR/token)
-  PROVISIONING_WORKSPACE   the workspace (the nearest directory upwards with a provisioning.yaml)
-  PROVISIONING_LIBRARY     the operations of direct mode and of `orchestrator start` (the shipped ones)
+  PROVISIONING_WORKSPACE   the workspace (the nearest directory upwards with a provisioning.yaml, else the
+                           active one: provisioning workspace switch)
+  PROVISIONING_LIBRARY     the operations of direct mode and of `orchestrator start` (the workspace's, then
+                           the shipped ones)
   PROVISIONING_ORCHESTRATOR  the program that `orchestrator start` starts
   PROVISIONING_PROGRAM       what the commands that are suggested begin with (provisioning)
   PROVISIONING_OUTPUT, PROVISIONING_PROGRESS, PROVISIONING_COLOR    as the flags
   NO_COLOR, FORCE_COLOR, TERM=dumb, PROVISIONING_ASCII=1            how things look
 
-The same names in lower case, without the prefix, may stand in $XDG_CONFIG_HOME/provisioning/config.toml."""
+The same names in lower case, without the prefix, may stand in $XDG_CONFIG_HOME/provisioning/config.toml. Flags win
+over the environment, that over the workspace (only how things look), that over this file. Where each value comes from:
+provisioning config show --origin"""
 
 
 def output() -> str:
