@@ -39,6 +39,7 @@ NEXT = """
 Try next:
   bin/provisioning server ssh web-1                      log in: hostname, exit
   bin/provisioning server ssh web-2 -- uname -n          one command there
+  bin/demo --tour                                        a change, a drift, and how they are seen and mended
   bin/provisioning workflow show @last                   what was done
   bin/provisioning server create narrow --orchestrated   one fails, and says why
   bin/provisioning server delete wuji db-1 --yes         bin/demo brings it back
@@ -60,6 +61,7 @@ def main(arguments: list[str]) -> int:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--kill", action="store_true", help="start over, with a kill -9 of the daemon in the middle")
+    what.add_argument("--tour", action="store_true", help="then a changed definition, and a server deleted behind us")
     what.add_argument("--destroy", action="store_true", help="delete the servers, stop the daemon, leave nothing")
     parser.add_argument("--nu", action="store_true", help="run the operations that are written in Nushell")
     parser.add_argument(
@@ -71,6 +73,9 @@ def main(arguments: list[str]) -> int:
             destroy()
         else:
             create(nu=options.nu, kill=options.kill, port=options.port)
+            if options.tour:
+                tour()
+            print(NEXT, end="")
     except DemoFailed as error:
         print(f"bin/demo: {error}", file=sys.stderr)
         return 1
@@ -95,17 +100,52 @@ def create(*, nu: bool, kill: bool, port: int | None) -> None:
     if kill:
         create_with_a_kill()
     else:
-        provisioning("server", "create", INFRA, "--orchestrated")
+        provisioning(*create_command())
     if before and {server["id"] for server in before} == {server["id"] for server in servers()}:
         say(f"\nNothing was to be done: these servers were here before. ({time.monotonic() - began:.1f} s)")
     else:
         say(f"\nFrom the command to running servers: {time.monotonic() - began:.1f} s.")
-    print(NEXT, end="")
+
+
+def create_command() -> tuple[str, ...]:
+    """Everything; the library in Nushell has the operations for servers and networks."""
+    return ("server" if LIBRARY_FILE.read_text() == "nu" else "infra", "create", INFRA, "--orchestrated")
+
+
+def tour() -> None:
+    """What follows a first create: a changed definition, and a world that was changed without us."""
+    definition = DEMO / "workspace" / "infra" / f"{INFRA}.yaml"
+    before = definition.read_text("utf-8")
+    say("\n>>> Someone edits infra/wuji.yaml: another text for the pages, more memory for db-1.")
+    changed = before.replace("welcome to the shop", "the shop is open").replace("plan: 2cpu-4gb", "plan: 2cpu-8gb")
+    if changed == before:  # the tour was here before: the way back is a change too
+        changed = before.replace("the shop is open", "welcome to the shop").replace("plan: 2cpu-8gb", "plan: 2cpu-4gb")
+    definition.write_text(changed, "utf-8")
+    provisioning("infra", "plan", INFRA)
+    provisioning(*create_command(), "--yes")
+    say("\n>>> Someone deletes web-2 at the provider, behind our back.")
+    delete_behind_our_back("web-2")
+    provisioning("infra", "drift", INFRA)
+    provisioning(*create_command(), "--yes")
+    provisioning("infra", "drift", INFRA)
+
+
+def delete_behind_our_back(server: str) -> None:
+    delete = (
+        "import pathlib, sys\n"
+        "from provisioning_core.providers.local import LocalProvider\n"
+        "provider = LocalProvider(pathlib.Path(sys.argv[1]))\n"
+        "(found,) = [each for each in provider.list('server') if each.name == sys.argv[2]]\n"
+        "assert provider.delete('server', found.id)"
+    )
+    python = ROOT / ".state" / "core" / "bin" / "python"
+    if subprocess.run([python, "-c", delete, DEMO / "workspace", server]).returncode:
+        raise DemoFailed(f"{server} could not be deleted")
 
 
 def create_with_a_kill() -> None:
     """Kill the daemon while servers are being made, start it again, and let the watching command find its way back."""
-    create = ("server", "create", INFRA, "--orchestrated", "--progress", "plain")
+    create = (*create_command(), "--progress", "plain")
     show(create)
     watching = subprocess.Popen([str(ROOT / "bin" / "provisioning"), *create], env=environment())
     try:
@@ -258,7 +298,7 @@ def destroy() -> None:
 def delete_servers() -> None:
     """All of the workspace, by direct mode: no daemon is needed to be rid of them."""
     for infra in sorted({server["infra"] for server in servers()}):
-        provisioning("server", "delete", infra, "--yes")
+        provisioning("infra", "delete", infra, "--yes")
 
 
 def end_machines() -> None:
