@@ -82,6 +82,15 @@ def test_from_a_clone_to_servers_and_back_to_nothing(clone: Clone) -> None:
     assert f"http://127.0.0.1:{port}" in said and "Nothing was to be done" in said
     assert "  enter   bin/provisioning server ssh web-1\n" in said
 
+    said = clone.done("demo", "--tour")
+    assert "~ server db-1  plan: 2cpu-4gb -> 2cpu-8gb" in said
+    assert "~ taskserv pages.web-1  params.text: welcome to the shop -> the shop is open" in said
+    assert "gone        server web-2  deleted behind our back" in said
+    assert said.rstrip().rpartition("$ bin/provisioning infra drift wuji")[2].lstrip().startswith("no drift in wuji")
+    page = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080').read().decode())"
+    shown = clone.done("provisioning", "server", "ssh", "web-2", "--", f'python3 -c "{page}"')
+    assert "the shop is open, says web-2" in shown
+
     said = clone.done("demo", "--destroy")
     assert "Nothing is left" in said
     assert not (clone.root / ".state" / "demo").exists()
