@@ -55,7 +55,7 @@ class Claim:
     def remaining_s(self, window_s: float) -> float:
         """What is left of the settle window, 0 to window_s; 0 without a mark. A clock set back costs a wait."""
         sent_at = self.sent_at
-        return 0.0 if sent_at is None else min(window_s, max(0.0, sent_at + window_s - time.time()))
+        return 0.0 if sent_at is None else _remaining_s(sent_at, window_s)
 
     def sending(self) -> None:
         """On the disk before it returns: call it right before the request goes out."""
@@ -99,15 +99,29 @@ def claim(workspace: Path, key: str, *, wait_s: float = WAIT_S) -> Iterator[Clai
 
 def claimed_id(workspace: Path, key: str) -> str | None:
     """The id in the mark of that key, read without the lock: for a find of what no list shows yet."""
+    mark = _peek(workspace, key)
+    return None if mark is None else mark.get("id")
+
+
+def unsettled_s(workspace: Path, key: str, window_s: float) -> float:
+    """As `Claim.remaining_s`, without the lock: for a find that must not miss what a killed create has just sent."""
+    mark = _peek(workspace, key)
+    return 0.0 if mark is None else _remaining_s(float(mark["sent_at"]), window_s)
+
+
+def _peek(workspace: Path, key: str) -> dict[str, Any] | None:
     try:
         descriptor = os.open(_file_of(workspace, key), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        mark = _read(descriptor)
+        return _read(descriptor)
     finally:
         os.close(descriptor)
-    return None if mark is None else mark.get("id")
+
+
+def _remaining_s(sent_at: float, window_s: float) -> float:
+    return min(window_s, max(0.0, sent_at + window_s - time.time()))
 
 
 def _file_of(workspace: Path, key: str) -> Path:

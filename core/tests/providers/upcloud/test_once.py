@@ -85,6 +85,20 @@ def test_a_create_killed_at_each_step_and_repeated_makes_one(
         assert claims(workspace) == []
 
 
+@pytest.mark.parametrize("point", ["after the mark", "after the request", "after the answer"])
+def test_what_a_killed_create_has_sent_can_be_deleted_before_any_list_shows_it(
+    double: UpCloudDouble, provider: UpCloudProvider, workspace: Path, point: str
+) -> None:
+    double.faults.change({"lag_s": 0.6})
+    it = wish()
+    argv = [sys.executable, "-c", KILLED_AT, str(workspace), point, json.dumps(QUICK)]
+    subprocess.run(argv, input=json.dumps(asdict(it)), text=True, capture_output=True, check=False, timeout=60)
+    found = provider.find("server", key=it.key)
+    assert (found is None) == (point == "after the mark")
+    assert found is None or provider.delete("server", found.id)
+    assert double.ledger.existing() == []
+
+
 @pytest.mark.parametrize("fault", ["lost", "stall"])
 @pytest.mark.parametrize("lag_s", [0.0, 0.6])
 def test_a_create_whose_answer_is_lost_finds_its_server(

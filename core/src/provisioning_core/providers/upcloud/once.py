@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ...provider import Kind, Wish
-from ..claim import Claim, claim, claimed_id
+from ..claim import Claim, claim, claimed_id, unsettled_s
 from .account import Account, Raw, labels_of
 from .identity import INTENT, KEY, key_of, written_key
 from .refusal import UnansweredError, unanswered
@@ -37,12 +37,20 @@ class Once:
         self._account = account
 
     def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Raw | None:
-        """By intent, then by key; with details."""
+        """By intent, then by key; with details. While a create of that key is unsettled it is looked for patiently:
+
+        whoever is told that there is none might delete nothing, and leave a server behind that nobody knows of.
+        """
         if intent is not None and (found := self._listed(kind, f"{INTENT}={intent}")) is not None:
             return found
         if key is None:
             return None
-        return self._listed(kind, f"{KEY}={written_key(key)}") or self._marked(kind, key)
+        while True:
+            left_s = unsettled_s(self._workspace, _claimed(kind, key), self._account.setting.settle_s)
+            found = self._listed(kind, f"{KEY}={written_key(key)}") or self._marked(kind, key)
+            if found is not None or left_s <= 0:
+                return found
+            time.sleep(min(self._account.setting.poll_s, left_s))
 
     def create(self, wish: Wish, body: Callable[[], dict[str, Any]]) -> tuple[Raw, bool]:
         """The resource, and whether this call made it; a server is not ready yet. body: of the request, if one is sent.
