@@ -156,8 +156,10 @@ def delete_resource(
         with begun.held():
             deleted = provider.delete(kind, found.id)
             _forget(workspace, kind, params, own, name)
-    elif found is None:
-        _forget(workspace, kind, params, own, name)
+    else:  # it is gone already; a killed attempt may have left the rest undone
+        if found is None:
+            _forget(workspace, kind, params, own, name)
+        begun.forget()
     return {"name": params["name"], "id": found.id if deleted and found else None, "deleted": deleted}
 
 

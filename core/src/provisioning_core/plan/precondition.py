@@ -106,6 +106,9 @@ class Begun:
         finally:
             os.close(descriptor)
         yield
+        self.forget()
+
+    def forget(self) -> None:
         self._file.unlink(missing_ok=True)
 
 
