@@ -11,14 +11,17 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioning_core import names
+from provisioning_core.infra import load_infra
+from provisioning_core.params import SERVER_SPEC
 from provisioning_core.schema import NAMES, Checker, load_schema, schema_text
 from provisioning_core.schema.interpreter import ANNOTATIONS, KEYWORDS, compiled
 from provisioning_core.settings import COLORS, OUTPUTS, PROGRESSES
-from provisioning_core.yamlfile import computed, read_yaml
+from provisioning_core.workspace import load_workspace
+from provisioning_core.yamlfile import DefinitionErrors, computed, read_yaml
 
 DOCS = Path(__file__).parents[3] / "docs" / "schema"
 
@@ -156,6 +159,20 @@ def test_ours_and_jsonschema_agree_on_single_values(path: str, value: Any) -> No
 def test_ours_and_jsonschema_agree_on_what_is_good(document: Any) -> None:
     mine, others = ours("infra", document), theirs("infra", document)
     assert bool(mine) == bool(others), (mine, others)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(definitions())
+def test_no_definition_ends_in_a_traceback(workspace: Any, document: Any) -> None:
+    """Whatever is wrong with it, and wherever: it is read, or all that is wrong is told."""
+    workspace.define("x", json.dumps(document))
+    try:
+        infra = load_infra(load_workspace(workspace.path), "x")
+    except DefinitionErrors as error:
+        assert error.problems  # noqa: PT017 - whether it is raised at all is the data's choice
+    else:
+        assert theirs("infra", document) == []
+        assert all(SERVER_SPEC(server.spec()) is None for server in infra.servers)
 
 
 @settings(max_examples=100, deadline=None)

@@ -91,7 +91,8 @@ class Composition:
             return at, sound
         node = yaml.MappingNode(at.node.tag, entries, at.node.start_mark, at.node.end_mark)
         composed = Cursor(node, at.file, at.path, at.problems)
-        return composed, self.checker.check(composed, self.checker.definition(kind)) and sound
+        self.checker.check(composed, self.checker.definition(kind))
+        return composed, sound
 
     # --- templates ---------------------------------------------------------------------------------------------------
 
