@@ -86,7 +86,8 @@ class Task:
     def progress(self, message: str, percent: float | None = None) -> None:
         """Tell people how it goes: a line in the log and in the workflow's feed."""
         print(message, flush=True)
-        event = {"type": "progress", "message": message[:PROGRESS_CHARS_MAX]}
+        # Cleared before it is cut: half a secret is not recognised any more.
+        event = {"type": "progress", "message": clean(message)[:PROGRESS_CHARS_MAX]}
         append_event(event if percent is None else event | {"percent": percent})
 
     def resource_created(self, resource: Resource) -> None:

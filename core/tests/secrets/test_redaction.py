@@ -96,10 +96,27 @@ def test_tools_that_break_lines_do_not_hide_it() -> None:
             text = subprocess.run(command, input=value.encode(), capture_output=True, check=True).stdout
         except FileNotFoundError:
             continue
-        if command[0] == "od":
-            text = text.replace(b" ", b"")
         rest = redactor.whole(text).replace(b"[secret s]", b"").split()
         assert sum(map(len, rest)) <= 8, (command, rest)
+
+
+def test_a_text_that_was_broken_to_fit_a_terminal_is_found() -> None:
+    redactor = Redactor({"s": "postgres://wuji:battery-staple@db/wuji"})
+    for layout in ("\n", "\n  | ", "\r\n\t", "\n  │ ", "  "):
+        written = f"Error: {layout.join(['postgres://', 'wuji:battery-', 'staple@db/', 'wuji'])} is wrong\n"
+        assert redactor.text(written) == "Error: [secret s] is wrong\n"
+        cut = len(written) // 2
+        assert (
+            streamed(redactor, [written[:cut].encode(), written[cut:].encode()]).decode()
+            == "Error: [secret s] is wrong\n"
+        )
+
+
+def test_what_may_go_on_in_the_next_line_is_held_back_until_it_is_quiet() -> None:
+    redactor = Redactor({"s": "correct-horse"})
+    assert redactor.part(b"a line corr\n") == (b"a line ", 7)
+    assert redactor.part(b"a line corr\n", quiet=True) == (b"a line corr\n", 12)
+    assert redactor.part(b"a line corr", quiet=True) == (b"a line ", 7)
 
 
 def test_a_line_that_ends_like_no_secret_is_not_held_back() -> None:

@@ -1,4 +1,4 @@
-"""Takes secrets out of what is written: in the encodings in which programs print them, and across write boundaries.
+"""Takes secrets out of what is written: in the encodings in which programs print them, across writes and lines.
 
 `encodings` says which; contract/examples/redaction.json holds the cases. Both distributions have this file, word
 for word the same (they share no code, and must not differ in this). Standard library only.
@@ -7,30 +7,46 @@ for word the same (they share no code, and must not differ in this). Standard li
 from __future__ import annotations
 
 import binascii
+import bisect
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-LINE_BYTES_MIN = 8
-WRAPS = (76, 64, 60)
-"""Columns at which base64, PEM and xxd -p break their lines."""
+NEEDLE_BYTES_MIN = 7
+LAYOUT = b" \t\r\n|\xe2\x94\x82"
+"""What programs put between the parts of a long text: blanks, and bars (of UTF-8, the bytes of one)."""
 
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+_RUN = re.compile(b"[^" + re.escape(LAYOUT) + b"]+")
+_ALPHANUMERIC = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_KEPT = tuple(frozenset(_ALPHANUMERIC + more) for more in (
+    b"-_.~", b"-_.~/", b"-_.", b"-_./", b"./:", b"",  # Python, curl, Go; older ones; Nushell
+    b"-_.*", b"-_.!~*'()", b"-_.!~*'();/?:@&=+$,#", b"-_.~$&+=:@",  # forms, JavaScript's two, Go's paths
+))  # fmt: skip
+"""What is left as it is where the rest is percent-encoded."""
 _HEAD = 4
 
 
 class Redactor:
-    """secrets: name → value. What is taken out of a text leaves `[secret name]`."""
+    """secrets: name → value. What is taken out of a text leaves `[secret name]`.
+
+    Compared is what is left without LAYOUT: base64 in columns, hex in pairs and a message that was broken to fit a
+    terminal are found too.
+    """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         names: dict[bytes, bytes] = {}
+        needles: set[bytes] = set()
         for name, value in secrets.items():
             for needle in encodings(value):
-                names.setdefault(needle, b"[secret %s]" % name.encode())
+                squeezed = needle.translate(None, LAYOUT)
+                if len(squeezed) >= NEEDLE_BYTES_MIN:
+                    names.setdefault(squeezed, b"[secret %s]" % name.encode())
+                    needles.add(needle)
         self._names = names
-        self._needles = sorted(names, key=len, reverse=True)  # at one place the longest counts
-        self._pattern = re.compile(b"|".join(map(re.escape, self._needles))) if names else None
+        self._needles = tuple(needles)
+        self._squeezed = sorted(names, key=len, reverse=True)  # at one place the longest counts
+        self._pattern = re.compile(b"|".join(map(re.escape, self._squeezed))) if names else None
 
     def whole(self, data: bytes) -> bytes:
         """All of a text."""
@@ -41,22 +57,28 @@ class Redactor:
         redacted = self.whole(data)
         return text if redacted == data else redacted.decode("utf-8", "replace")
 
-    def part(self, data: bytes, final: bool = False) -> tuple[bytes, int]:
+    def part(self, data: bytes, final: bool = False, quiet: bool = False) -> tuple[bytes, int]:
         """What can be written of a stream that begins with data, and how many bytes of data that stands for.
 
         The rest is the beginning of a secret, perhaps: it comes again in front of what follows. At most the longest
-        needle is held back, and nothing where the data does not end like the beginning of one.
+        needle is held back, and nothing where the data does not end like the beginning of one. quiet: nothing has
+        followed for a while, so that what ends a line is not held back for the sake of a next one.
         """
         if self._pattern is None:
             return data, len(data)
-        held = len(data) if final else self._held(data)
+        squeezed = data.translate(None, LAYOUT)
+        held = len(data)
+        if quiet:
+            held = _held(data, self._needles)
+        elif not final:
+            held = _before_last(data, len(squeezed) - _held(squeezed, self._squeezed))
         out: list[bytes] = []
         done = 0
-        for begin, end in self._spans(data):
+        for begin, end, name in self._spans(data, squeezed):
             if end > held:  # What follows may make this one longer.
                 held = min(held, begin)
                 break
-            out += [data[done:begin], self._names_of(data[begin:end])]
+            out += [data[done:begin], name]
             done = end
         out.append(data[done:held])
         return b"".join(out), held
@@ -86,42 +108,62 @@ class Redactor:
             pass
         return self.whole(data)
 
-    def _spans(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where needles are; those that overlap are one span."""
+    def _spans(self, data: bytes, squeezed: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Where needles are in data, and by what name; those that overlap are one span."""
         assert self._pattern is not None
-        found = self._pattern.search(data)
-        while found is not None:
+        found = self._pattern.search(squeezed)
+        places = _Places(data) if found is not None else None
+        while found is not None and places is not None:
+            name = self._names[found.group()]
             begin, end = found.span()
-            found = self._pattern.search(data, begin + 1)
+            found = self._pattern.search(squeezed, begin + 1)
             while found is not None and found.start() < end:
                 end = max(end, found.end())
-                found = self._pattern.search(data, found.start() + 1)
-            yield begin, end
+                found = self._pattern.search(squeezed, found.start() + 1)
+            yield places.of(begin), places.of(end - 1) + 1, name
 
-    def _names_of(self, span: bytes) -> bytes:
-        assert self._pattern is not None
-        exact = self._names.get(span)
-        if exact is not None:
-            return exact
-        first = self._pattern.match(span)
-        return self._names[first.group()] if first else b"[secret]"
 
-    def _held(self, data: bytes) -> int:
-        """Where the longest end of data begins that a needle begins with."""
-        start = size = len(data)
-        for needle in self._needles:
-            low = max(0, size - len(needle) + 1)
-            place = data.find(needle[:_HEAD], low)
-            while 0 <= place < start:
-                if needle.startswith(data[place:]):
-                    start = place
-                    break
-                place = data.find(needle[:_HEAD], place + 1)
-            for short in range(_HEAD - 1, 0, -1):
-                if size - short < start and short < len(needle) and data.endswith(needle[:short]):
-                    start = size - short
-                    break
-        return start
+class _Places:
+    """From a place in the squeezed text to that in the text itself."""
+
+    def __init__(self, data: bytes) -> None:
+        self._texts: list[int] = []
+        self._squeezed: list[int] = []
+        at = 0
+        for run in _RUN.finditer(data):
+            self._texts.append(run.start())
+            self._squeezed.append(at)
+            at += run.end() - run.start()
+
+    def of(self, squeezed: int) -> int:
+        run = bisect.bisect_right(self._squeezed, squeezed) - 1
+        return self._texts[run] + squeezed - self._squeezed[run]
+
+
+def _before_last(data: bytes, count: int) -> int:
+    """Where the last `count` bytes of data that are no layout begin; its end where there are none."""
+    at = len(data)
+    while count:
+        at -= 1
+        count -= data[at] not in LAYOUT
+    return at
+
+
+def _held(data: bytes, needles: Iterable[bytes]) -> int:
+    """Where the longest end of data begins that a needle begins with."""
+    start = size = len(data)
+    for needle in needles:
+        place = data.find(needle[:_HEAD], max(0, size - len(needle) + 1))
+        while 0 <= place < start:
+            if needle.startswith(data[place:]):
+                start = place
+                break
+            place = data.find(needle[:_HEAD], place + 1)
+        for short in range(_HEAD - 1, 0, -1):
+            if size - short < start and data.endswith(needle[:short]):
+                start = size - short
+                break
+    return start
 
 
 def encodings(value: str) -> set[bytes]:
@@ -133,12 +175,12 @@ def encodings(value: str) -> set[bytes]:
     lines = [line.strip() for line in raw.splitlines()]
     if len(lines) > 1:
         found |= {line for line in lines if not line.startswith(b"-----")}
-    return {needle for needle in found if len(needle) >= LINE_BYTES_MIN - 1}
+    return {needle for needle in found if len(needle) >= NEEDLE_BYTES_MIN}
 
 
 def _hex(raw: bytes) -> set[bytes]:
     lower = binascii.hexlify(raw)
-    return {form for text in (lower, lower.upper()) for form in (text, *_wrapped(text))}
+    return {lower, lower.upper()}
 
 
 def _base64(raw: bytes) -> set[bytes]:
@@ -146,27 +188,17 @@ def _base64(raw: bytes) -> set[bytes]:
     found: set[bytes] = set()
     for before in range(3):
         text = binascii.b2a_base64(bytes(before) + raw, newline=False)
-        first = (before * 8 + 5) // 6
-        last = (before + len(raw)) * 8 // 6
-        certain = text[first:last]
-        pieces = {certain, *(_wrapped(text[:last]) if before == 0 else ())}
-        found |= pieces | {piece.translate(_URLSAFE) for piece in pieces}
+        certain = text[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+        found |= {certain, certain.translate(_URLSAFE)}
     return found
 
 
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def _wrapped(text: bytes) -> Iterable[bytes]:
-    """The lines of an encoded text that was broken at the usual columns."""
-    for columns in WRAPS:
-        if len(text) > columns:
-            yield from (text[at : at + columns] for at in range(0, len(text), columns))
-
-
 def _percent(raw: bytes) -> set[bytes]:
     found = set()
-    for kept in (_UNRESERVED, _UNRESERVED | {0x2F}, _UNRESERVED - {0x7E}, frozenset(b"")):
+    for kept in (*_KEPT, frozenset(b"")):
         for form in (b"%%%02X", b"%%%02x"):
             text = b"".join(bytes([byte]) if byte in kept else form % byte for byte in raw)
             found |= {text, text.replace(b"%20", b"+")}

@@ -14,7 +14,8 @@ its own, so that the shot of one loses nothing:
   At most one chunk of the log (64 KiB) is written twice.
 - both are shot at once: what is in the pipe is lost, and nothing of it is on a disk.
 
-A stream is held back only while it ends like the beginning of a secret, and at most that much of it.
+A stream is held back only while it ends like the beginning of a secret, at most that much of it, and where that is
+the end of a line no longer than LOOK_S.
 """
 
 from __future__ import annotations
@@ -73,17 +74,17 @@ class Filter:
         """Return when nobody writes any more, and everything is written."""
         poll = select.poll()
         waiting = _Waiting(self._stream.fd, self._control.fileno())
-        finished = orphaned = False
+        finished = orphaned = quiet = False
         while True:
             over = self._stream.hung_up(poll)
-            self._pump(final=over)
+            self._pump(final=over, quiet=quiet)
             self._events.pass_on()
             if not finished and (orphaned and over):
                 self._finish()
                 return
             if finished and over:
                 return
-            waiting.wait(over)
+            quiet = waiting.wait(over)
             if not orphaned and (said := _said(self._control)) is not None:
                 orphaned = not said
                 if said == END:
@@ -92,10 +93,10 @@ class Filter:
                     finished = True
                     _tell(self._control, DONE + b" " + failure)
 
-    def _pump(self, final: bool) -> None:
+    def _pump(self, final: bool, quiet: bool = False) -> None:
         """Write what can be written of the log."""
         while data := self._stream.look():
-            out, used = self._redactor.part(data, final)
+            out, used = self._redactor.part(data, final, quiet)
             _write(self._log, out)
             if used == 0:
                 if not self._stream.hold():
@@ -242,11 +243,12 @@ class _Waiting:
             self._epoll.register(output, select.EPOLLIN | select.EPOLLET)
             self._epoll.register(control, select.EPOLLIN | select.EPOLLET)
 
-    def wait(self, over: bool) -> None:
+    def wait(self, over: bool) -> bool:
+        """True: nothing came."""
         if self._epoll is not None:
-            self._epoll.poll(LOOK_S)
-        else:
-            select.select([self._control, *([] if over else [self._output])], [], [], LOOK_S)
+            return not self._epoll.poll(LOOK_S)
+        came, _, _ = select.select([self._control, *([] if over else [self._output])], [], [], LOOK_S)
+        return not came
 
 
 def await_filter(logs: Sequence[str], patience_s: float = 10.0) -> None:
