@@ -148,9 +148,11 @@ def write-document [document: record]: nothing -> nothing {
 
 # Ask the core. Its words on standard error go to the log as they come; its answer goes through a file, so that they can.
 def ask [verb: string, request: record]: record -> any {
-    let vm = $in.vm
+    let provider = $in
+    let vm = $provider.vm
     # What a task or a definition says of a resource wins; reading a definition has no provider.
-    let named = (if $in.provider == null or $verb in [definition tasks deletions page] { {} } else { { provider: $in.provider } })
+    let nobody = $provider.provider == null or $verb in [definition tasks deletions page]
+    let named = (if $nobody { {} } else { { provider: $provider.provider } })
     try {
         $named | merge $request | to json --raw | ^$vm vm $verb out> $ANSWER
     } catch { null }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
 
 from ..errors import UsageError
@@ -53,7 +56,20 @@ Data goes to standard output, everything else to standard error. -o says in whic
   name          only the names or ids, one a line"""
 
 
-TOPICS = {"exit-codes": exit_codes, "environment": environment, "output": output}
+def nushell() -> str:
+    module = Path(__file__).parents[1] / "nushell" / "provisioning.nu"
+    return f"""\
+The verbs of the command line as commands of Nushell, with tables as answers:
+
+  use {json.dumps(str(module))} *
+  server create wuji
+  server list wuji | where state != started
+  workflow list --status failed
+
+The same line in config.nu, and they are always there."""
+
+
+TOPICS = {"exit-codes": exit_codes, "environment": environment, "output": output, "nushell": nushell}
 
 
 @click.command(
@@ -67,7 +83,7 @@ TOPICS = {"exit-codes": exit_codes, "environment": environment, "output": output
 @click.argument("topic", nargs=-1)
 @click.pass_context
 def help_(ctx: click.Context, topic: tuple[str, ...]) -> None:
-    """Help on a command or a topic: exit-codes, environment, output."""
+    """Help on a command or a topic: exit-codes, environment, output, nushell."""
     root = ctx.find_root()
     if not topic:
         click.echo(root.get_help())
