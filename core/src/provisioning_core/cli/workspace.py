@@ -193,7 +193,7 @@ def validate(session: Session) -> None:
     from ..workspaces.inspection import inspect_workspace
 
     path = Path(session.settings.workspace().value)
-    done = inspect_workspace(path, _has_provider(path))
+    done = inspect_workspace(path)
     problems = [
         {**asdict(problem), "line": problem.line or None, "column": problem.column or None} for problem in done.problems
     ]
@@ -229,20 +229,3 @@ def _registry(session: Session) -> Registry:
     from ..workspaces.registry import Registry
 
     return Registry(session.settings.registry_file())
-
-
-def _has_provider(path: Path) -> Any:
-    from .. import plugins
-    from ..errors import ProvisioningError
-    from ..workspace import load_workspace
-
-    def has(name: str) -> bool:
-        if ":" in name:
-            try:
-                load_workspace(path).load_provider(name)
-            except ProvisioningError:
-                return False
-            return True
-        return name in plugins.installed() or (path / "providers" / name).exists()
-
-    return has

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class Inspection:
     problems: tuple[Problem, ...]
 
 
-def inspect_workspace(path: Path, has_provider: Callable[[str], bool] = lambda _: True) -> Inspection:
-    """Everything that is wrong. has_provider: whether one of that name can be had. Raises NotFoundError."""
+def inspect_workspace(path: Path) -> Inspection:
+    """Everything that is wrong. Providers are loaded, but nothing is asked of a cloud. Raises NotFoundError."""
     try:
         workspace = load_workspace(path)
     except DefinitionErrors as error:
@@ -40,8 +40,11 @@ def inspect_workspace(path: Path, has_provider: Callable[[str], bool] = lambda _
         for provider in infra.providers() if infra else ():
             named.setdefault(provider, f"infra/{workspace.infra_file(name).name}")
     for provider, file in named.items():
-        if not has_provider(provider):
-            problems.append(Problem(file, 0, 0, "provider", f"no provider named {provider!r} can be had here"))
+        try:
+            workspace.load_provider(provider)
+        except ProvisioningError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            problems.append(Problem(file, 0, 0, "provider", error.message + hint))
     library = workspace.library()
     operations = list_operations([library]) if library else []
     problems += library_problems(library) if library else []
