@@ -70,7 +70,7 @@ def world(workspace: Any) -> dict[str, tuple[Any, ...]]:
     return {
         one.name: (one.state, one.attributes["spec"], one.attributes["labels"])
         for kind in ("network", "server")
-        for one in ledger.list(kind, infra="x")  # type: ignore[arg-type]
+        for one in ledger.list(kind, infra="x")
     }
 
 

@@ -103,7 +103,7 @@ def help_(ctx: click.Context, topic: tuple[str, ...]) -> None:
                 code="unknown_topic",
                 hint=nearest(name, known) or f"one of: {', '.join(known)}",
             )
-        place = click.Context(below, info_name=name, parent=place, **below.context_settings)
+        place = click.Context(below, info_name=below.name or name, parent=place, **below.context_settings)
         command = below
     click.echo(command.get_help(place))
 

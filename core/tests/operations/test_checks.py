@@ -1,0 +1,159 @@
+"""checks/await with real machines on this one: who asks whom, what comes back, and what is said when nobody answers."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from provisioning_core.checks.waiting import await_check
+from provisioning_core.errors import NotFoundError, ProviderError, UsageError
+from provisioning_core.provider import Resource, Wish
+from provisioning_core.providers.local import LocalProvider, destroy
+from provisioning_core.workspace import Workspace, load_workspace
+
+pytestmark = pytest.mark.slow
+SERVE = """
+import http.server, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(int(self.path.strip("/") or 200)); self.end_headers()
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("0.0.0.0", int(sys.argv[1])), Page)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, dict[str, Resource]]]:
+    """Two machines of one network, at the level that this host offers."""
+    path = tmp_path_factory.mktemp("checks")
+    (path / "infra").mkdir()
+    (path / "provisioning.yaml").write_text("name: checks\nprovider: local\n")
+    (path / "infra" / "x.yaml").write_text(
+        "networks: [{name: n, cidr: 10.99.0.0/24}]\n"
+        "servers: [{name: a, plan: 1cpu-1gb, network: n}, {name: b, plan: 1cpu-1gb, network: n}]\n"
+    )
+    workspace, provider = load_workspace(path), LocalProvider(path)
+    try:
+        provider.create(
+            Wish("network", workspace.key("x", "network", "n"), str(uuid4()), "x", "n", {"cidr": "10.99.0.0/24"})
+        )
+        made = {}
+        for name in ("a", "b"):
+            spec = {"plan": "1cpu-1gb", "network": "n"}
+            made[name] = provider.create(
+                Wish("server", workspace.key("x", "server", name), str(uuid4()), "x", name, spec)
+            ).resource
+        yield workspace, made
+    finally:
+        destroy(path)
+
+
+@pytest.fixture
+def serving(machines: Any) -> Iterator[int]:
+    """A web server in machine b; its port."""
+    _, servers = machines
+    process = ssh(servers["b"], f"exec python3 -u -c {shlex.quote(SERVE)} 0")
+    assert process.stdout is not None
+    yield int(process.stdout.readline())
+    process.terminate()
+    process.wait(20)
+    process.stdout.close()
+
+
+def ssh(server: Resource, line: str) -> subprocess.Popen[str]:
+    """By our own client, whose end is the end of the command."""
+    told = dict(server.attributes["ssh"])
+    program = (
+        f"import sys; from provisioning_core.providers import sshclient; sys.exit(sshclient.run({told!r}, [{line!r}]))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+
+
+def ask(workspace: Workspace, **params: Any) -> tuple[dict[str, Any], list[str]]:
+    said: list[str] = []
+    told = {"infra": "x", "name": "up", "deadline_s": 20, "interval_s": 0.1} | params
+    return await_check(workspace, told, said.append), said
+
+
+@pytest.mark.parametrize("sources", [[], ["a"], ["a", "b"]])
+def test_a_port_and_a_page_are_reached_from_the_target_and_from_others(
+    machines: Any, serving: int, sources: list[str]
+) -> None:
+    workspace, servers = machines
+    if sources and servers["b"].attributes.get("network_refusal"):
+        pytest.skip(f"servers here do not reach each other: {servers['b'].attributes['network_refusal']}")
+    for question in ({"tcp": serving}, {"http": f":{serving}/"}, {"http": f":{serving}/302"}):
+        result, said = ask(workspace, targets=["b"], sources=sources, **question)
+        assert result["pairs"] == max(len(sources), 1)
+        assert "good after" in said[-1]
+
+
+def test_the_deadline_names_who_could_not_reach_whom_and_the_last_answer(machines: Any, serving: int) -> None:
+    workspace, _ = machines
+    with pytest.raises(ProviderError) as caught:
+        ask(workspace, targets=["b"], http=f":{serving}/503", deadline_s=1.5)
+    assert (caught.value.code, caught.value.retryable) == ("check_failed", True)
+    assert "check up: http" in caught.value.message
+    assert "b after" in caught.value.message
+    assert "503" in caught.value.message
+    with pytest.raises(ProviderError, match=r"tcp 1 was not good within 1.5 s: a -> b after \d+ tries: .+"):
+        ask(workspace, targets=["b"], sources=["a"], tcp=1, deadline_s=1.5)
+
+
+def test_what_came_back_is_said_once_for_each_news(machines: Any) -> None:
+    workspace, _ = machines
+    command = (
+        'n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; [ "$n" -ge 4 ] || { echo "only $((n/2))" >&2; exit 3; }'
+    )
+    result, said = ask(workspace, targets=["a"], command=f"cd /tmp && {command}; rm -f n")
+    assert result["tries"] == 5
+    answers = [line.partition("`: ")[2] for line in said[1:-1]]
+    assert answers == ["exit code 3: only 0 (try 1)", "exit code 3: only 1 (try 3)", "exit code 0"]
+
+
+def test_a_command_asked_from_another_server_knows_the_target(machines: Any) -> None:
+    workspace, servers = machines
+    address = servers["b"].attributes["address"]
+    ask(workspace, targets=["b"], sources=["a"], command=f'[ "$TARGET_NAME" = b ] && [ "$TARGET" = {address} ]')
+
+
+def test_bad_questions_are_refused_at_once(machines: Any) -> None:
+    workspace, _ = machines
+    for params, words in (
+        ({"targets": ["a"]}, "exactly one of tcp, http and command"),
+        ({"targets": ["a"], "tcp": 1, "command": "x"}, "got tcp and command"),
+        ({"targets": ["a"], "http": "8080"}, ":<port>/<path>"),
+        ({"targets": ["a"], "tcp": 70_000}, "from 1 to 65535"),
+        ({"targets": ["a"], "tcp": 80, "deadline_s": 0}, "deadline_s"),
+        ({"targets": [], "tcp": 80}, "one or more server names"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            ask(workspace, **params)
+    with pytest.raises(NotFoundError, match="there is no server c, d"):
+        ask(workspace, targets=["c", "a"], sources=["d"], tcp=80)
+
+
+def test_a_server_that_is_stopped_is_said_to_be_out_of_reach(machines: Any) -> None:
+    workspace, _ = machines
+    path = workspace.path / "dead"
+    (path / "infra").mkdir(parents=True)
+    (path / "provisioning.yaml").write_text(
+        "name: dead\nprovider: provisioning_core.testing.ledger_provider:LedgerProvider\n"
+    )
+    (path / "infra" / "x.yaml").write_text("servers: [{name: a, plan: 1cpu-1gb}]\n")
+    from provisioning_core.testing.ledger_provider import LedgerProvider
+
+    dead = load_workspace(path)
+    LedgerProvider(path).create(Wish("server", "dead/x/server/a", str(uuid4()), "x", "a", {"plan": "1cpu-1gb"}))
+    with pytest.raises(ProviderError, match="no SSH to a: "):
+        ask(dead, targets=["a"], tcp=80, deadline_s=1)
