@@ -25,6 +25,7 @@ from .errors import NotFoundError, UsageError
 from .names import LABEL, LABEL_WORDS
 from .plugins import load_provider
 from .provider import Kind, Provider
+from .secrets.named import revealed
 from .settings import Settings
 from .yamlfile import Cursor, read_yaml, shown, suggestion
 
@@ -88,14 +89,17 @@ class Workspace:
         return files[0]
 
     def load_provider(self, name: str | None = None) -> Provider:
-        """That one, or the workspace's own, with the settings that `providers:` of its file has for it."""
+        """That one, or the workspace's own, with the settings that `providers:` of its file has for it.
+
+        `secret://` references in them become values here, and nowhere else. Raises SecretUnavailable.
+        """
         name = name or self.provider
         if ":" in name and name not in (self.provider, *self.settings):
             raise UsageError(
                 f"the provider {shown(name)} is not named by {WORKSPACE_FILE}; only that file may name a class",
                 code="unknown_provider",
             )
-        return load_provider(name, self.path, self.settings.get(name, {}))
+        return load_provider(name, self.path, revealed(self.settings.get(name, {})))
 
 
 def load_workspace(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Workspace:

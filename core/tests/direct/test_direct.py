@@ -19,6 +19,7 @@ from provisioning_core.attempt import Interpreters
 from provisioning_core.direct import DirectEvent, DirectOutcome, DirectRun, run_direct
 from provisioning_core.errors import NotFoundError
 from provisioning_core.library import library_root
+from provisioning_core.secrets.credentials import passed_variables
 
 PLAYBOOKS = sorted((Path(__file__).parents[3] / "contract" / "playbooks").glob("*.json"))
 
@@ -107,13 +108,15 @@ def test_an_attempt_gets_the_contracts_environment_and_an_empty_directory(
 ) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
     monkeypatch.setenv("LC_TIME", "C")
+    monkeypatch.setenv("HCLOUD_TOKEN", "of an installed provider")
     stage.add("look", '#!/bin/sh\nls -A > "$PROVISIONING_WORKSPACE/seen"\nenv >> "$PROVISIONING_WORKSPACE/seen"\n')
     assert stage.run({"id": "a", "operation": "look"}).status == "succeeded"
     names = {line.partition("=")[0] for line in (stage.path / "seen").read_text().splitlines()}
     assert {f"PROVISIONING_{name}" for name in ("RESULT", "EVENTS", "LEAVE", "WORKSPACE")} <= names
-    assert {"PATH", "LC_TIME"} <= names
+    assert {"PATH", "LC_TIME", "HCLOUD_TOKEN"} <= names
     assert names <= {
         "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_",
+        *passed_variables(),
     } | {name for name in names if name.startswith(("PROVISIONING_", "LC_", "XDG_"))}  # fmt: skip
 
 

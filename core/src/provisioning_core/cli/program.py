@@ -166,6 +166,10 @@ def _error(message: str, hint: str | None) -> None:
 
 
 def _say(text: str) -> None:
+    if "provisioning_core.secrets.secret" in sys.modules:  # An SDK's message may quote what it was given.
+        from ..secrets.telling import clean
+
+        text = clean(text)
     try:
         standard_error().say(text)
     except OSError:

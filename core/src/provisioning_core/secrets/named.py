@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ProviderError, UsageError
-from .reference import NAME, NAME_WORDS, SCHEME
+from .reference import NAME, NAME_WORDS, SCHEME, is_reference, name_of
 from .secret import Secret, length_fault
 from .stores import SECRETS, Store, secret_stores
 
@@ -47,6 +47,20 @@ def named_secret(name: str, environ: Mapping[str, str] = os.environ) -> Secret:
     if fault := length_fault(found[0].reveal()):
         raise SecretUnavailable(f"{SCHEME}{name} in {found[1].place}: {fault}")
     return found[0]
+
+
+def revealed(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
+    """Plain data with the values in place of the references: for settings of providers, in the process that uses them.
+
+    Raises SecretUnavailable.
+    """
+    if is_reference(value):
+        return named_secret(name_of(value), environ).reveal()
+    if isinstance(value, Mapping):
+        return {name: revealed(each, environ) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [revealed(each, environ) for each in value]
+    return value
 
 
 def resolve_all(names: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:

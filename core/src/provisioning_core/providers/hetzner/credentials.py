@@ -1,22 +1,19 @@
-"""The token of a Hetzner project: from the environment."""
+"""The token of a Hetzner project: from the environment, or kept by `provisioning provider login hetzner`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...errors import ProviderError
+from ...secrets import CredentialField, credentials
 
-FIELDS = {"token": "HCLOUD_TOKEN"}
+FIELDS = (
+    CredentialField(
+        "token", ("HCLOUD_TOKEN",), help="a read-write API token of the project (console: Security, API tokens)"
+    ),
+)
+NEEDED = (("token",),)
 
 
 def token(environ: Mapping[str, str]) -> str:
-    """Raises ProviderError (`no_credentials`)."""
-    found = environ.get(FIELDS["token"], "").strip()
-    if not found:
-        raise ProviderError(
-            "no token for Hetzner's cloud",
-            code="no_credentials",
-            hint="set HCLOUD_TOKEN to a read-write API token of the project (console: Security, API tokens)",
-            retryable=False,
-        )
-    return found
+    """Raises AuthError (`no_credentials`) with the places looked at."""
+    return credentials("hetzner", FIELDS, environ, needed=NEEDED)["token"].reveal().strip()
