@@ -95,7 +95,7 @@ def _things(backend: Any) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     for gateway in list(backend.internet_gateways.values()):
         yield ("internet_gateway", gateway.id), {"tags": _tags(gateway)}
     for pair in list(backend.key_pairs.values()):
-        yield ("key_pair", pair.name), {}
+        yield ("key_pair", pair.key_name), {}
 
 
 def _tags(thing: Any) -> dict[str, str]:

@@ -1,0 +1,166 @@
+"""Calls to EC2 in one region through boto3, and its refusals in our words.
+
+`ec2` repeats by itself what was lost, throttled or answered with a 5xx (botocore's standard mode): only for calls that
+may be made twice. `once` never does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+from ...errors import ProviderError
+from . import credentials
+from .setting import Setting
+
+_CONNECT_S, _ANSWER_S = 10, 30
+_TRIES_MAX = 4
+# ours, may be tried again, not before (s), what to do
+_Words = tuple[str, bool, float | None, str | None]
+_THROTTLED: _Words = ("rate_limited", True, 10.0, None)
+_NO_STOCK: _Words = ("out_of_stock", True, 60.0, "try another plan or zone")
+_LIMIT: _Words = ("quota_exceeded", False, None, "ask AWS for a higher quota (Service Quotas), or delete something")
+_AUTH: _Words = ("auth_failed", False, None, credentials.HINT)
+_PASSING: _Words = ("cloud_error", True, 5.0, None)
+_WORDS: dict[str, _Words] = {
+    "RequestLimitExceeded": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "ThrottlingException": _THROTTLED,
+    "InsufficientInstanceCapacity": _NO_STOCK,
+    "InsufficientHostCapacity": _NO_STOCK,
+    "Unsupported": ("bad_spec", False, None, "the plan is not offered in this zone: try another one"),
+    "InstanceLimitExceeded": _LIMIT,
+    "VcpuLimitExceeded": _LIMIT,
+    "VpcLimitExceeded": _LIMIT,
+    "VolumeLimitExceeded": _LIMIT,
+    "MaxSpotInstanceCountExceeded": _LIMIT,
+    "AuthFailure": _AUTH,
+    "UnauthorizedOperation": ("auth_failed", False, None, "the account's policy does not allow it"),
+    "InvalidClientTokenId": _AUTH,
+    "ExpiredToken": _AUTH,
+    "RequestExpired": ("auth_failed", False, None, "look at the clock of this machine"),
+    "OptInRequired": ("auth_failed", False, None, "the account has to be activated for EC2"),
+    "PendingVerification": ("auth_failed", True, 600.0, "AWS is still verifying the account"),
+    "InternalError": _PASSING,
+    "InternalFailure": _PASSING,
+    "Unavailable": _PASSING,
+    "ServiceUnavailable": _PASSING,
+    "IncorrectInstanceState": ("busy", True, 5.0, None),
+    "IncorrectState": ("busy", True, 5.0, None),
+    "VolumeInUse": ("busy", True, 5.0, None),
+    "DependencyViolation": ("in_use", True, 10.0, None),
+}
+
+
+class Account:
+    """Made within the call that needs it: boto3 takes half a second to import."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self.settle_s, self.deadline_s, self.poll_s = setting.settle_s, setting.deadline_s, setting.poll_s
+
+    @cached_property
+    def ec2(self) -> Any:
+        return self._client(_TRIES_MAX)
+
+    @cached_property
+    def once(self) -> Any:
+        return self._client(1)
+
+    @cached_property
+    def _session(self) -> Any:
+        return credentials.session(self._setting.region)
+
+    def ask(self, doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
+        """What the call gives. doing: for people. Raises ProviderError; its `code` is EC2's where we have no word."""
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        try:
+            return call(**arguments)
+        except ClientError as error:
+            raise refusal(doing, error) from error
+        except (BotoCoreError, ResponseParserError) as error:
+            raise ProviderError(f"{doing}: {error}", code="unreachable", retry_after_s=5) from error
+
+    def every(self, doing: str, method: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """What a Describe lists, of all pages."""
+        pages = self.ec2.get_paginator(method).paginate(**arguments)
+        name = pages.result_keys[0].expression
+        yield from self.ask(doing, lambda: [item for page in pages for item in page.get(name, [])])
+
+    def wait(self, doing: str, waiter: str, **arguments: Any) -> None:
+        """One of boto3's waiters, with our deadline. Raises ProviderError (`stuck`, or what went wrong)."""
+        from botocore.exceptions import WaiterError
+
+        config = {"Delay": self.poll_s, "MaxAttempts": max(1, int(self.deadline_s / self.poll_s))}
+        try:
+            self.ask(doing, self._waiter(waiter), WaiterConfig=config, **arguments)
+        except ProviderError as error:
+            if isinstance(error.__cause__, WaiterError):
+                raise _stuck(doing, self.deadline_s, str(error.__cause__)) from error
+            raise
+
+    def until(self, doing: str, holds: Callable[[], bool], within_s: float | None = None) -> None:
+        """Poll. Raises ProviderError (`stuck`, retryable) at the deadline."""
+        limit_s = self.deadline_s if within_s is None else within_s
+        ends = time.monotonic() + limit_s
+        while not holds():
+            if time.monotonic() > ends:
+                raise _stuck(doing, limit_s, "")
+            time.sleep(self.poll_s)
+
+    def patiently(self, doing: str, codes: tuple[str, ...], call: Callable[..., Any], **arguments: Any) -> Any:
+        """As `ask`, and again as long as it is refused with one of our codes. Raises ProviderError at the deadline."""
+        ends = time.monotonic() + self.deadline_s
+        while True:
+            try:
+                return self.ask(doing, call, **arguments)
+            except ProviderError as error:
+                if error.code not in codes or time.monotonic() > ends:
+                    raise
+            time.sleep(self.poll_s)
+
+    def _waiter(self, name: str) -> Callable[..., Any]:
+        wait: Callable[..., Any] = self.ec2.get_waiter(name).wait
+        return wait
+
+    def _client(self, tries: int) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": tries},
+            connect_timeout=_CONNECT_S,
+            read_timeout=_ANSWER_S,
+            user_agent_extra="provisioning",
+        )
+        return self._session.client("ec2", endpoint_url=self._setting.url, config=config)
+
+
+def refusal(doing: str, error: Any) -> ProviderError:
+    """Of a botocore ClientError."""
+    said = error.response.get("Error", {})
+    code, status = str(said.get("Code", "")), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    ours, retryable, after_s, hint = _WORDS.get(code, _PASSING if status >= 500 else (code, False, None, None))
+    if ours == code and code.endswith((".NotFound", ".Malformed")):
+        ours = "not_found"
+    text = f"{doing}: EC2 says {code}: {said.get('Message', '')}"
+    return ProviderError(text, code=ours, retryable=retryable, retry_after_s=after_s, hint=hint)
+
+
+def is_said(error: ProviderError, *codes: str) -> bool:
+    """Whether EC2 said one of these."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return response.get("Error", {}).get("Code") in codes
+
+
+def is_open(error: ProviderError) -> bool:
+    """Whether the request may have been done all the same."""
+    return error.code in ("unreachable", "cloud_error")
+
+
+def _stuck(doing: str, limit_s: float, why: str) -> ProviderError:
+    said = f": {why}" if why else ""
+    return ProviderError(f"{doing}: not done after {limit_s:g} s{said}", code="stuck", retry_after_s=30)

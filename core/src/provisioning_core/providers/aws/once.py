@@ -1,0 +1,45 @@
+"""One of what EC2 gives no token for (VPCs, internet gateways): a mark on the disk before the request, see `claim`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import ProviderError
+from ..claim import Claim
+from .account import Account, is_open
+
+Found = Callable[[], dict[str, Any] | None]
+
+
+def make_once(account: Account, held: Claim, find: Found, create: Callable[[], Any], doing: str) -> tuple[Any, bool]:
+    """What find finds, and whether it was made now. create: sends its request once.
+
+    A request that was sent and never seen to end is looked for until the settle window is over, before another is sent.
+    """
+    found = find() if held.sent_at is None else _awaited(account, held, find)
+    if found is not None:
+        held.settled()
+        return found, False
+    held.sending()
+    try:
+        account.ask(doing, create)
+    except ProviderError as error:
+        found = _awaited(account, held, find) if is_open(error) else None
+        held.settled()
+        if found is None:
+            raise
+        return found, True
+    account.until(doing, lambda: find() is not None)
+    held.settled()
+    found = find()
+    if found is None:
+        raise ProviderError(f"{doing}: it was deleted meanwhile", code="not_found", retry_after_s=1)
+    return found, True
+
+
+def _awaited(account: Account, held: Claim, find: Found) -> dict[str, Any] | None:
+    while (found := find()) is None and held.remaining_s(account.settle_s) > 0:
+        time.sleep(account.poll_s)
+    return found

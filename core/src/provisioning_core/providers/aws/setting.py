@@ -1,0 +1,101 @@
+"""What can be set for this provider: `providers: {aws: {…}}` in provisioning.yaml, and the environment.
+
+region         (AWS_REGION, then AWS_DEFAULT_REGION, then eu-central-1)
+zone           where servers are made that say no zone (the region's zone a)
+image          of servers that say none (debian-12)
+plans          {portable plan: EC2's instance type}, before our own table: {2cpu-4gb: t3a.medium}
+disk_gb        the root disk of servers that say none, GiB (20)
+ssh_from       who may reach SSH of a server whose firewall does not say it: a network (anywhere)
+ssh_user       as whom to log in (root, which our part of the user data lets in)
+wait_for_ssh   whether create returns only when one can log in (true)
+settle_s       how long what was made may stay invisible, before it is taken for not made (30)
+deadline_s     how long one wait for the cloud may take (300)
+poll_s         between two looks (1)
+url            of the API, only on loopback: a double's. AWS_ENDPOINT_URL_EC2 or AWS_ENDPOINT_URL may name any other
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import UsageError
+from ...yamlfile import shown, suggestion
+from ..loopback import is_loopback
+
+REGION_DEFAULT = "eu-central-1"
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """zone: never empty once read. url: None for AWS itself."""
+
+    region: str = REGION_DEFAULT
+    zone: str = ""
+    image: str = "debian-12"
+    plans: Mapping[str, str] = field(default_factory=dict)
+    disk_gb: int = 20
+    ssh_from: str | None = None
+    ssh_user: str = "root"
+    wait_for_ssh: bool = True
+    settle_s: float = 30.0
+    deadline_s: float = 300.0
+    poll_s: float = 1.0
+    url: str | None = None
+
+
+def read_setting(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Setting:
+    """Raises UsageError with all that is wrong."""
+    wrong: list[str] = []
+    for name, value in settings.items():
+        if name not in _CHECKS:
+            wrong.append(f"{shown(name)} is not known.{suggestion(name, list(_CHECKS))}".removesuffix("."))
+        elif not _CHECKS[name][0](value):
+            wrong.append(f"{name}: {shown(value)} is not accepted, {_CHECKS[name][1]} is expected")
+    if wrong:
+        known = ", ".join(_CHECKS)
+        raise UsageError(f"settings of aws: {'; '.join(wrong)}", code="bad_settings", hint=f"known: {known}")
+    given = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or REGION_DEFAULT
+    url = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL")
+    fields = {"region": given, "url": url, **settings}
+    return Setting(**({"zone": f"{fields['region']}a"} | fields))
+
+
+def _is_network(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(ipaddress.ip_network(value))
+    except ValueError:
+        return False
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 86_400
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value)) and all(map(_is_text, value.values()))
+
+
+_SECONDS = (_is_seconds, "a number of seconds")
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "region": (lambda value: _is_text(value) and bool(REGION.fullmatch(value)), "a region like eu-central-1"),
+    "zone": (_is_text, "an availability zone like eu-central-1a"),
+    "image": (_is_text, "the name of an image, or an AMI's id"),
+    "plans": (_is_table, "{portable plan: instance type}"),
+    "disk_gb": (lambda value: type(value) is int and 8 <= value <= 16_384, "a whole number from 8 to 16384"),
+    "ssh_from": (_is_network, "a network like 203.0.113.0/24"),
+    "ssh_user": (_is_text, "a user's name"),
+    "wait_for_ssh": (lambda value: isinstance(value, bool), "true or false"),
+    "settle_s": _SECONDS,
+    "deadline_s": _SECONDS,
+    "poll_s": _SECONDS,
+    "url": (is_loopback, "a loopback address (any other by AWS_ENDPOINT_URL_EC2)"),
+}
