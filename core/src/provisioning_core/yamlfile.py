@@ -88,6 +88,8 @@ def read_yaml(path: Path, shown_as: str) -> Cursor:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.problem, error.context) if part)
+        if mark and "${" in "".join(text.split("\n")[mark.line : mark.line + 1]):
+            words += "; inside of { } and [ ] quotes are needed around ${…}"
         raise _alone(
             shown_as, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, f"not YAML: {words}"
         ) from None

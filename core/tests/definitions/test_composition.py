@@ -261,3 +261,11 @@ def test_defaults_are_checked_where_they_stand(workspace: Any) -> None:
 def test_dollars_outside_of_templates_are_just_text(workspace: Any) -> None:
     made = server(workspace, "servers: [{name: a, plan: 1cpu-1gb, user_data: 'echo ${HOME} $${x}'}]")
     assert made.user_data == "echo ${HOME} $${x}"
+
+
+def test_a_placeholder_that_wants_quotes_says_so(workspace: Any) -> None:
+    text = "templates:\n  a: {kind: server, parameters: {p: 1}, body: {plan: ${p}}}\nservers: []"
+    assert faults(workspace, text) == [
+        "2:55  not YAML: did not find expected ',' or '}', while parsing a flow mapping; "
+        "inside of { } and [ ] quotes are needed around ${…}"
+    ]

@@ -76,9 +76,8 @@ def _is_key(at: Cursor, key: str, what: str) -> bool:
         size = int.from_bytes(data[:4], "big")
         if data[4 : 4 + size] == words[0].encode() and len(data) > 4 + size:
             return True
-    at.fail(
-        f"{what} is no public key (its base64 is cut or another's): {shown(key)}; accepted: {_looks()['x-accepted']}"
-    )
+    accepted = _looks()["patternErrorMessage"]
+    at.fail(f"{what} is no public key (its base64 is cut or another's): {shown(key)}; accepted: {accepted}")
     return False
 
 

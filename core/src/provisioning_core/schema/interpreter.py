@@ -1,7 +1,8 @@
 """A JSON Schema (draft 2020-12, the keywords below) walked beside a tree of nodes that know their place.
 
 It agrees with any JSON Schema validator on what is good; it differs in what it says: every fault at its line and
-column, the offending value, what is accepted in words (the annotation `x-accepted`), and did-you-mean.
+column, the offending value, what is accepted in words (the annotation `x-accepted`; beside a pattern
+`patternErrorMessage`, which editors show, too), and did-you-mean.
 
 Of one value it knows more than a schema can say: `guesses` maps the `title` of a schema to a function that offers what
 was meant. A schema of ours uses no keyword but KEYWORDS (a test reads them all), so that none is ignored.
@@ -20,7 +21,18 @@ import yaml
 from ..yamlfile import Cursor, shown, suggestion
 
 ANNOTATIONS = frozenset(
-    {"$schema", "$id", "$defs", "title", "description", "examples", "default", "x-accepted", "x-refused"}
+    {
+        "$schema",
+        "$id",
+        "$defs",
+        "title",
+        "description",
+        "examples",
+        "default",
+        "x-accepted",
+        "x-refused",
+        "patternErrorMessage",
+    }
 )
 KEYWORDS = frozenset(
     {"$ref", "type", "enum", "const", "anyOf", "allOf", "if", "then"}
@@ -108,7 +120,7 @@ class Checker:
             return self._fail(at, f"expected {_range(schema)}, got {at.kind()}")
         wanted = " or ".join(words)
         quote = " (put it in quotes)" if accepted[0] == "string" and _looks_quotable(at) else ""
-        tail = f"; accepted: {schema['x-accepted']}" if "x-accepted" in schema else ""
+        tail = f"; accepted: {words_of(schema)}" if words_of(schema) else ""
         return self._fail(at, f"expected {wanted}{quote}, got {at.kind()}{tail}")
 
     def _scalar(self, at: Cursor, schema: Mapping[str, Any]) -> bool:
@@ -124,16 +136,16 @@ class Checker:
         if "maxLength" in schema and len(value) > schema["maxLength"]:
             return self._fail(at, f"{len(value)} characters; at most {schema['maxLength']} are accepted")
         if "minLength" in schema and len(value) < schema["minLength"]:
-            return self._fail(at, f"{shown(value)} is not accepted; accepted: {schema.get('x-accepted', 'more')}")
+            return self._fail(at, f"{shown(value)} is not accepted; accepted: {words_of(schema)}")
         return True
 
     def _unmatched(self, value: str, schema: Mapping[str, Any]) -> str:
         if PRIVATE in value:  # not a character of it goes into a message
-            return f"this is a PRIVATE key: take it out, it belongs to nobody else; accepted: {schema['x-accepted']}"
+            return f"this is a PRIVATE key: take it out, it belongs to nobody else; accepted: {words_of(schema)}"
         title: str | None = schema.get("title")
         what = "not accepted" if title is None else f"not a {title}"
         guess = self._guesses[title](value) if title and title in self._guesses else ""
-        return f"{shown(value)} is {what}; accepted: {schema.get('x-accepted', schema['pattern'])}" + (
+        return f"{shown(value)} is {what}; accepted: {words_of(schema) or schema['pattern']}" + (
             f".{guess}" if guess else ""
         )
 
@@ -185,7 +197,7 @@ class Checker:
         if "enum" in schema and name not in schema["enum"]:
             return self._unknown(named, name, schema["enum"])
         if "pattern" in schema and not compiled(schema["pattern"]).search(name):
-            return self._fail(named, f"the name {shown(name)} is not accepted; accepted: {schema['x-accepted']}")
+            return self._fail(named, f"the name {shown(name)} is not accepted; accepted: {words_of(schema)}")
         return True
 
     def _unknown(self, named: Cursor, name: str, known: Sequence[str]) -> bool:
@@ -211,7 +223,7 @@ class Checker:
         alike = [each for each in schema["anyOf"] if kinds_of(at) & set(_types(self._resolved(each)))]
         if len(alike) == 1:
             return self.check(at, alike[0])
-        return self._fail(at, f"{at.kind()} is not accepted; accepted: {schema['x-accepted']}")
+        return self._fail(at, f"{at.kind()} is not accepted; accepted: {words_of(schema)}")
 
     def _quietly(self, at: Cursor, schema: Schema) -> bool:
         aside = Checker(self._root)
@@ -229,6 +241,11 @@ class Checker:
 
 
 _ANYTHING: Mapping[str, Any] = {}
+
+
+def words_of(schema: Mapping[str, Any]) -> str:
+    """What is accepted, for people; empty where the schema does not say."""
+    return str(schema.get("patternErrorMessage") or schema.get("x-accepted") or "")
 
 
 @lru_cache
