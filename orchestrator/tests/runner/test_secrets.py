@@ -350,6 +350,73 @@ def test_whoever_is_shot_no_line_is_lost_and_no_secret_is_kept(host: Host, who: 
     assert_clean(host)
 
 
+def test_half_a_secret_outlives_the_filter_that_was_shot_while_it_held_it_back(host: Host) -> None:
+    half, go = host.path / "half", host.path / "go"
+    operation = host.operation(
+        "halves.py",
+        f"""
+import json, os, time
+from pathlib import Path
+db = json.load(open(os.environ["PROVISIONING_SECRETS"]))["db"]
+os.write(1, ("before " + db[:12]).encode())
+Path({str(half)!r}).write_text("1\\n")
+while not Path({str(go)!r}).exists():
+    time.sleep(0.01)
+os.write(1, (db[12:] + " after\\n").encode())
+""",
+    )
+
+    async def body() -> None:
+        async with host.opened() as (dispatch, listener):
+            await dispatch.start(host.spec(operation, input=told()))
+            await until(number_in(half))
+            await until(lambda: host.log(an_id(1)) == b"before ")
+            shim = shim_of(host, an_id(1))
+            (shot,) = filters_of(shim)
+            os.kill(shot, signal.SIGKILL)
+            await until(replaced(shim, shot))
+            go.touch()
+            await listener.end_of(an_id(1))
+
+    run(body())
+    assert host.log(an_id(1)) == b"before [secret db] after\n"
+    assert_clean(host)
+
+
+def test_a_slow_filter_is_waited_for_after_its_shim_was_shot(host: Host) -> None:
+    """It lives in a session of its own: what ends the rest of the attempt passes it by."""
+    operation = host.operation("writes.py", WRITES)
+    half = host.library / "test" / "writes.py.half"
+    stopped = host.path / "stopped"
+    slow = f"import time\\nfrom pathlib import Path\\nwhile not Path({str(stopped)!r}).exists(): time.sleep(0.01)\\n"
+    file = host.library / "test" / "writes.py"
+    file.write_text(slow.replace("\\n", "\n") + file.read_text())
+
+    async def body() -> None:
+        async with host.opened() as (dispatch, listener):
+            await dispatch.start(host.spec(operation, input=told()))
+            await until(lambda: len(filters_of(shim_of(host, an_id(1)))) == 1 if claimed(host) else False)
+            shim = shim_of(host, an_id(1))
+            (filter_,) = filters_of(shim)
+            os.kill(filter_, signal.SIGSTOP)
+            stopped.touch()
+            await until(number_in(half))
+            os.kill(shim, signal.SIGKILL)
+            await until(lambda: not alive(int(half.read_text())))
+            assert alive(filter_)
+            os.kill(filter_, signal.SIGCONT)
+            assert isinstance(await listener.end_of(an_id(1)), Vanished)
+            assert host.log(an_id(1)).decode().splitlines() == ALL_LINES[: LINES // 2 + 1]
+            await until(lambda: not alive(filter_))
+
+    run(body())
+    assert_clean(host)
+
+
+def claimed(host: Host) -> bool:
+    return host.file(an_id(1)).exists() and b"pid=" in host.file(an_id(1)).read_bytes()[768:1024]
+
+
 def test_where_shim_and_filter_are_shot_nothing_unredacted_is_left(host: Host) -> None:
     operation = host.operation("writes.py", WRITES)
     half = host.library / "test" / "writes.py.half"
