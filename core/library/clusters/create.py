@@ -9,9 +9,10 @@ from provisioning_core.render.text import plural
 
 def main(task: Task) -> Result:
     task.check({"infra": infra_name, "cluster": server_name}, {"networks": flag})
-    infra = load_infra(task.workspace(), task.params["infra"])
+    workspace = task.workspace()
+    infra = load_infra(workspace, task.params["infra"])
     cluster = infra.cluster(task.params["cluster"])
-    tasks = cluster_tasks(infra, cluster, networks=task.params.get("networks") is not False)
+    tasks = cluster_tasks(workspace, infra, cluster, networks=task.params.get("networks") is not False)
     counts = f"{plural(len(cluster.servers), 'server')}, {plural(len(cluster.taskservs), 'taskserv')}"
     task.progress(f"cluster {cluster.name}: {counts}")
     return Result({"infra": infra.name, "cluster": cluster.name, "servers": list(cluster.servers)}, tasks=tasks)

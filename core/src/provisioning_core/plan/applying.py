@@ -110,7 +110,7 @@ class PlannedTasks:
             if change.action in ("create", "update"):
                 wish = dict(change.wish or {})
                 needs = [servers[wish["server"]]] if wish["server"] in servers else []
-                needs += [id for name in change.needs for id in self._done_by(name)]
+                needs = list(dict.fromkeys(needs + [id for name in change.needs for id in self._done_by(name)]))
                 params = {"infra": self._plan.infra} | {
                     name: value for name, value in wish.items() if value is not None
                 }
@@ -140,7 +140,8 @@ class PlannedTasks:
         """The tasks after which the taskserv or check of this name is done."""
         if any(gate.name == name for gate in self._plan.gates):
             return [task_id("check", name)]
-        done = (each for each in self._services if each.action != "delete" and (each.wish or {}).get("name") == name)
+        services = (each for each in self._services if each.action != "delete")
+        done = (each for each in services if name in (each.name, (each.wish or {}).get("name")))
         return [task_id("taskserv", each.name) for each in done]
 
     def _params(self, change: Change, provider: str) -> dict[str, Any]:

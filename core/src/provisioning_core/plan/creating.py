@@ -72,7 +72,8 @@ def infra_tasks(workspace: Workspace, infra: Infra, before: Mapping[str, Sequenc
         id = task_id("cluster", cluster.name)
         needs = [*made_first, *before.get(id, ()), *(ids[name] for name in cluster.needs if name in ids)]
         params = {"infra": infra.name, "cluster": cluster.name, "networks": False}
-        task = new_task(id, "clusters/create", params, needs=_unique(needs))
+        key = _key(workspace, infra, "cluster", cluster.name)
+        task = new_task(id, "clusters/create", params, needs=_unique(needs), key=key)
         tasks.append(with_policy(task, cluster.policy.task_fields()))
 
     def homes(servers: Iterable[str]) -> list[str]:
@@ -81,15 +82,17 @@ def infra_tasks(workspace: Workspace, infra: Infra, before: Mapping[str, Sequenc
         clusters = [task_id("cluster", each.name) for each in infra.clusters if wanted & clustered & {*each.servers}]
         return (["servers"] if wanted & {*alone} else []) + clusters
 
-    return tasks + _service_tasks(infra, infra.taskservs, infra.checks, ids, homes)
+    return tasks + _service_tasks(workspace, infra, infra.taskservs, infra.checks, ids, homes)
 
 
-def cluster_tasks(infra: Infra, cluster: Cluster, *, networks: bool = True) -> list[dict[str, Any]]:
+def cluster_tasks(
+    workspace: Workspace, infra: Infra, cluster: Cluster, *, networks: bool = True
+) -> list[dict[str, Any]]:
     """The expansion of clusters/create: `servers`, `taskserv.<name>`, `check.<name>`."""
     params: dict[str, Any] = {"infra": infra.name, "servers": list(cluster.servers)}
     tasks = [new_task("servers", "servers/create", params | ({} if networks else {"networks": False}))]
     ids = _ids(cluster.taskservs, cluster.checks)
-    return tasks + _service_tasks(infra, cluster.taskservs, cluster.checks, ids, lambda _: ["servers"])
+    return tasks + _service_tasks(workspace, infra, cluster.taskservs, cluster.checks, ids, lambda _: ["servers"])
 
 
 def check_params(infra: str, check: Check) -> dict[str, Any]:
@@ -107,7 +110,12 @@ def check_policy(check: Check) -> dict[str, Any]:
 
 
 def _service_tasks(
-    infra: Infra, taskservs: Sequence[Taskserv], checks: Sequence[Check], ids: Mapping[str, str], homes: Any
+    workspace: Workspace,
+    infra: Infra,
+    taskservs: Sequence[Taskserv],
+    checks: Sequence[Check],
+    ids: Mapping[str, str],
+    homes: Any,
 ) -> list[dict[str, Any]]:
     tasks = []
     for taskserv in taskservs:
@@ -116,7 +124,8 @@ def _service_tasks(
         tasks.append(new_task(ids[taskserv.name], "taskservs/create", params, needs=_unique(needs)))
     for check in checks:
         needs = homes((*check.targets, *check.sources)) + [ids[name] for name in check.needs if name in ids]
-        task = new_task(ids[check.name], "checks/await", check_params(infra.name, check), needs=_unique(needs))
+        params, key = check_params(infra.name, check), _key(workspace, infra, "check", check.name)
+        task = new_task(ids[check.name], "checks/await", params, needs=_unique(needs), key=key)
         tasks.append(with_policy(task, check_policy(check)))
     return tasks
 
@@ -144,6 +153,11 @@ def _needed_early(infra: Infra) -> set[str]:
                 open_ += needs.get(name, ())
         early |= {*cluster.servers} & set().union(*(about.get(name, set()) for name in waited))
     return early
+
+
+def _key(workspace: Workspace, infra: Infra, kind: str, name: str) -> str:
+    """What people see it by; nothing is found again by it."""
+    return f"{workspace.id}/{infra.name}/{kind}/{name}"
 
 
 def _unique(ids: Iterable[str]) -> list[str]:

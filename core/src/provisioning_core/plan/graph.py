@@ -76,7 +76,7 @@ def _expanded(workspace: Workspace, infra: Infra, task: Mapping[str, Any]) -> li
     if task["operation"] == "servers/create":
         return create_tasks(workspace, infra, params.get("servers"), networks=params.get("networks", True))
     if task["operation"] == "clusters/create":
-        return cluster_tasks(infra, infra.cluster(params["cluster"]), networks=params.get("networks", True))
+        return cluster_tasks(workspace, infra, infra.cluster(params["cluster"]), networks=params.get("networks", True))
     if task["operation"] == "taskservs/create":
         wanted = params["taskservs"]
         return [

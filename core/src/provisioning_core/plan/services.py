@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..clouds import Clouds
+from ..errors import ProvisioningError
 from ..infra import Infra, Taskserv
 from ..inventory import Entry
 from .model import Change, FieldChange
@@ -23,6 +24,7 @@ def service_changes(clouds: Clouds, infra: Infra, servers: Sequence[Change]) -> 
     servers: the changes planned for the servers.
     """
     planned = {change.name: change for change in servers if change.kind == "server"}
+    manifests = _needs_of_manifests(clouds, infra)
     entries = {entry.key: entry for entry in clouds.inventory.all(infra.name, KIND)}
     changes = []
     inside = {
@@ -33,11 +35,11 @@ def service_changes(clouds: Clouds, infra: Infra, servers: Sequence[Change]) -> 
         # To need a cluster is to need all that is in it; what a cluster needs, all that is in it needs.
         named = (*taskserv.needs, *(cluster.needs if cluster is not None else ()))
         needs = tuple(dict.fromkeys(part for name in named for part in inside.get(name, (name,))))
-        taskserv = replace(taskserv, needs=needs)
         for server in taskserv.servers:
             name = f"{taskserv.name}.{server}"
             key = f"{clouds.workspace.id}/{infra.name}/{KIND}/{name}"
-            changes.append(_change(taskserv, server, name, key, planned.get(server), entries.pop(key, None)))
+            there = replace(taskserv, needs=(*needs, *manifests.get(name, ())))
+            changes.append(_change(there, server, name, key, planned.get(server), entries.pop(key, None)))
     for entry in entries.values():
         server = str(entry.attributes.get("server") or entry.name.rpartition(".")[2])
         on = planned.get(server)
@@ -47,6 +49,20 @@ def service_changes(clouds: Clouds, infra: Infra, servers: Sequence[Change]) -> 
             wish |= {name: entry.attributes[name] for name in ("version", "params") if entry.attributes.get(name)}
             changes.append(Change("delete", KIND, entry.name, entry.key, entry.id, entry.provider, wish=wish))
     return changes
+
+
+def _needs_of_manifests(clouds: Clouds, infra: Infra) -> dict[str, tuple[str, ...]]:
+    """By `<name>.<server>`, those of the same form that have to be there first, by the manifests' own needs."""
+    if not any(True for _ in infra.all_taskservs()):
+        return {}
+    from ..taskservs.expansion import create_tasks
+
+    try:
+        tasks = create_tasks(clouds.workspace, infra)
+    except ProvisioningError:
+        return {}  # the task that installs it will say what cannot be had; the rest is planned all the same
+    names = {task["id"]: f"{task['params']['name']}.{task['params']['server']}" for task in tasks}
+    return {names[task["id"]]: tuple(names[need] for need in task.get("needs", ())) for task in tasks}
 
 
 def wish_of(taskserv: str, server: str, version: str | None, params: Mapping[str, Any]) -> dict[str, Any]:
