@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from acceptance.conftest import BIN, Cli
-from acceptance.daemon import ROOT, Daemon, until
+from acceptance.daemon import ROOT, Daemon, free_port, until
 
 COUNT = 20
 OPERATIONS = Path(__file__).parent / "operations" / "canary"
@@ -303,6 +303,37 @@ def test_twenty_canaries_in_direct_mode_are_nowhere(world: World, operation: str
         world.search.bytes((done.stdout + done.stderr).encode(), f"direct {operation} {how}")
     _search_all(world)
     assert world.search.hits == [], "\n".join(world.search.hits)
+
+
+@pytest.mark.slow
+def test_a_started_orchestrator_resolves_what_the_cli_has_set(tmp_path: Path, workspace: Path) -> None:
+    """No option is needed: `orchestrator start` says who resolves, and passes a provider's variables on."""
+    port, (home, library) = free_port(), (tmp_path / "home", tmp_path / "library" / "test")
+    home.mkdir()
+    library.mkdir(parents=True)
+    (library / "use.py").write_text(
+        "import os\nfrom provisioning_core.operation import run\n"
+        "run(lambda task: [len(task.secret(task.params['p']).reveal()), os.environ.get('HCLOUD_TOKEN')])\n"
+    )
+    cleaned = {name: value for name, value in os.environ.items() if not name.startswith(("PROVISIONING_", "XDG_"))}
+    environment = cleaned | {
+        "HOME": str(home), "PYTHON_KEYRING_BACKEND": NO_KEYRING, "HCLOUD_TOKEN": "not-a-secret",
+        "PROVISIONING_URL": f"http://127.0.0.1:{port}", "PROVISIONING_DATA_DIR": str(tmp_path / "data"),
+        "PROVISIONING_WORKSPACE": str(workspace), "PROVISIONING_LIBRARY": str(library.parent),
+    }  # fmt: skip
+    call = partial(subprocess.run, env=environment, check=True, capture_output=True)
+    program = str(BIN / "provisioning")
+    call([program, "secret", "set", "team/db"], input=b"correct-horse-battery\n")
+    call([program, "orchestrator", "start"], stdin=subprocess.DEVNULL)
+    try:
+        daemon = Daemon(tmp_path, workspace, port=port)
+        task = {"id": "use", "operation": "test/use", "params": {"p": "secret://team/db"}}
+        status, answer = daemon.request("POST", "/workflows", {"name": "use", "tasks": [task]})
+        assert status == 202 and daemon.ended(answer["workflow_id"])["status"] == "succeeded"
+        _, found = daemon.request("GET", f"/workflows/{answer['workflow_id']}/tasks/use")
+        assert found["result"] == [21, "not-a-secret"]
+    finally:
+        call([program, "orchestrator", "stop"], stdin=subprocess.DEVNULL)
 
 
 def test_the_search_finds_a_planted_canary_in_every_form(tmp_path: Path) -> None:
