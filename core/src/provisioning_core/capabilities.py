@@ -76,7 +76,10 @@ class Updating(Protocol):
 @runtime_checkable
 class Powering(Protocol):
     def power(self, id: str, action: PowerAction) -> Resource:
-        """Return when it is so. Starting what runs, or stopping what is stopped, changes nothing."""
+        """Return when it is so. Starting what runs, or stopping what is stopped, changes nothing.
+
+        A reboot ends started, also of what was stopped. Raises ProviderError: `not_found`, or what the cloud says.
+        """
 
 
 @runtime_checkable
@@ -110,6 +113,11 @@ class Catalogue(Protocol):
     def plans(self, zone: str | None = None) -> builtins.list[PlanInfo]: ...
 
     def images(self) -> builtins.list[str]: ...
+
+
+def has_terms(provider: Provider) -> bool:
+    """Whether it has terms of its own. One that knows it only at run time says so in its attribute `normalizes`."""
+    return isinstance(provider, Normalizing) and bool(getattr(provider, "normalizes", True))
 
 
 def normalized(provider: Provider, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from ..capabilities import Adopting, Catalogue, Normalizing, Powering, Updating, capabilities_of, normalized
+from ..capabilities import Adopting, Catalogue, Powering, Updating, capabilities_of, has_terms, normalized
 from ..errors import ProviderError
 from ..provider import Kind, Provider, Resource, Wish
 from .suite_ground import SuiteGround
@@ -178,7 +178,7 @@ class ChangeTests(SuiteGround):
 def observed_is(provider: Provider, resource: Resource, wish: Wish) -> None:
     """What is observed of it is what was wished, in the provider's own terms; only in the fields that it observes."""
     observed = resource.attributes.get("spec")
-    if not isinstance(provider, Normalizing) or not observed:
+    if not has_terms(provider) or not observed:
         return
     wanted = normalized(provider, wish.kind, wish.spec)
     strange = [name for name in observed if name not in wanted]
@@ -195,7 +195,7 @@ def another(given: Mapping[str, Mapping[str, Any]], provider: Provider, wish: Wi
     value = None
     if name in given.get(wish.kind, {}):
         value = given[wish.kind][name]
-    elif name in spec or not isinstance(provider, Normalizing):
+    elif name in spec or not has_terms(provider):
         value = _another_value(provider, wish.kind, name, spec.get(name))
     return None if value is None else replace(wish, spec=_changed(wish.spec, name, value))
 

@@ -44,6 +44,10 @@ class ExecutableProvider:
     def capabilities(self) -> Capabilities:
         return self._offer.capabilities
 
+    @property
+    def normalizes(self) -> bool:
+        return self._offer.normalizes
+
     # --- the five verbs ----------------------------------------------------------------------------------------------
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
