@@ -167,7 +167,9 @@ def test_drift_is_shown_with_what_heals_it(made: Any, workspace: Path) -> None:
 
 def test_the_inventory_is_listed_and_rebuilt(made: Any, workspace: Path) -> None:
     before = made("infra", "inventory", "-o", "name").stdout
-    assert before.splitlines() == [f"tests/wuji/{each}" for each in ("network/wuji-net", "server/web-1", "server/web-2")]
+    assert before.splitlines() == [
+        f"tests/wuji/{each}" for each in ("network/wuji-net", "server/web-1", "server/web-2")
+    ]
     for file in (workspace / ".provisioning" / "inventory").rglob("*.json"):
         file.unlink()
     rebuilt = made("infra", "inventory", "rebuild", "wuji", "-o", "name")

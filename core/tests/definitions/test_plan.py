@@ -122,8 +122,8 @@ def test_every_field_that_differs_is_told_with_what_its_change_costs(made: Any) 
     )
     plan = plan_infra(load_workspace(made.path), "one")
     assert shape(plan) == [("replace", "server", "a")]
-    rule = {"protocol": "tcp", "source": None}
-    tier = {"tier": "standard"}
+    rule: dict[str, Any] = {"protocol": "tcp", "source": None}
+    tier: dict[str, Any] = {"tier": "standard"}
     assert fields(plan)["a"] == [
         ("plan", "1cpu-1gb", "2cpu-4gb", "restart"),
         ("image", "debian-13", "debian-12", "replace"),
@@ -227,7 +227,8 @@ def test_a_plan_that_is_none_is_refused_with_all_that_is_wrong(tmp_path: Path, m
         plan_of(bad)
     for words in ("changes[0]: unknown field 'colour'", "action is 'crate'", "changes[1]: 7 is not an object"):
         assert words in caught.value.message
-    for document in (None, [], {}, {**good, "version": 2}, {**good, "changes": None}, {**good, "gates": [1]}):
+    none: tuple[Any, ...] = (None, [], {}, {**good, "version": 2}, {**good, "changes": None}, {**good, "gates": [1]})
+    for document in none:
         with pytest.raises(UsageError, match="this is no plan"):
             plan_of(document)
     (tmp_path / "x").write_text("{")
