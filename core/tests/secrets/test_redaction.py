@@ -119,6 +119,16 @@ def test_what_may_go_on_in_the_next_line_is_held_back_until_it_is_quiet() -> Non
     assert redactor.part(b"a line corr", quiet=True) == (b"a line ", 7)
 
 
+def test_half_a_secret_at_the_end_of_a_stream_is_taken_out() -> None:
+    redactor = Redactor({"s": "correct-horse", "t": "correct-horse-battery"})
+    assert redactor.end(b"a correct-hor") == b"a [secret s]"
+    assert redactor.end(b"a correct-horse") == b"a [secret s]"
+    assert redactor.end(b"a correct-horse-battery") == b"a [secret t]"
+    assert redactor.end(b"a corr") == b"a corr"
+    assert redactor.end(b"a correct-hor\n") == b"a correct-hor\n"
+    assert redactor.end(b"") == b""
+
+
 def test_a_line_that_ends_like_no_secret_is_not_held_back() -> None:
     redactor = Redactor({"s": "correct-horse"})
     assert redactor.part(b"a line\n") == (b"a line\n", 7)

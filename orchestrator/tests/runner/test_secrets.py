@@ -383,6 +383,13 @@ os.write(1, (db[12:] + " after\\n").encode())
     assert_clean(host)
 
 
+def test_half_a_secret_of_a_killed_operation_is_not_kept(host: Host) -> None:
+    operation = host.operation("dies", 'printf "before %s" "$(cut -c9-20 "$PROVISIONING_SECRETS")"; kill -9 $$')
+    verdict = run(host.run(host.spec(operation, input=told())))
+    assert isinstance(verdict, Exited) and verdict.signal == signal.SIGKILL
+    assert host.log(an_id(1)) == b"before [secret db]"
+
+
 def test_a_slow_filter_is_waited_for_after_its_shim_was_shot(host: Host) -> None:
     """It lives in a session of its own: what ends the rest of the attempt passes it by."""
     operation = host.operation("writes.py", WRITES)

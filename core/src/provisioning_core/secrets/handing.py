@@ -47,7 +47,7 @@ class Handed:
     def log(self) -> bytes:
         """What it has written so far, without the secrets."""
         size = os.fstat(self.output).st_size
-        return self.redactor.whole(os.pread(self.output, size, 0))
+        return self.redactor.end(os.pread(self.output, size, 0))
 
 
 @contextmanager

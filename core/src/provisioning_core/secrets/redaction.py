@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 NEEDLE_BYTES_MIN = 7
+CUT_BYTES_MIN = 6
 LAYOUT = b" \t\r\n|\xe2\x94\x82"
 """What programs put between the parts of a long text: blanks, and bars (of UTF-8, the bytes of one)."""
 
@@ -44,13 +45,24 @@ class Redactor:
                     names.setdefault(squeezed, b"[secret %s]" % name.encode())
                     needles.add(needle)
         self._names = names
-        self._needles = tuple(needles)
+        self._needles = sorted(needles, key=lambda needle: (len(needle), needle))
         self._squeezed = sorted(names, key=len, reverse=True)  # at one place the longest counts
         self._pattern = re.compile(b"|".join(map(re.escape, self._squeezed))) if names else None
 
     def whole(self, data: bytes) -> bytes:
         """All of a text."""
         return self.part(data, final=True)[0]
+
+    def end(self, data: bytes) -> bytes:
+        """The end of a stream, whose writer may have been killed in the middle of a secret: that half is taken out too.
+
+        Not where it is shorter than CUT_BYTES_MIN: many texts end like the beginning of something.
+        """
+        begin = _held(data, self._needles)
+        if len(data) - begin < CUT_BYTES_MIN:
+            return self.whole(data)
+        needle = next(needle for needle in self._needles if needle.startswith(data[begin:]))
+        return self.whole(data[:begin]) + self._names[needle.translate(None, LAYOUT)]
 
     def text(self, text: str) -> str:
         data = text.encode("utf-8", "surrogatepass")

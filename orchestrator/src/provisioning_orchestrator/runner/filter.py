@@ -96,7 +96,7 @@ class Filter:
     def _pump(self, final: bool, quiet: bool = False) -> None:
         """Write what can be written of the log."""
         while data := self._stream.look():
-            out, used = self._redactor.part(data, final, quiet)
+            out, used = (self._redactor.end(data), len(data)) if final else self._redactor.part(data, quiet=quiet)
             _write(self._log, out)
             if used == 0:
                 if not self._stream.hold():
