@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncssh
 import pytest
 
+from provisioning_core.checks.asking import Answer, Question, connect
+from provisioning_core.checks.asking import ask as put
 from provisioning_core.checks.waiting import await_check
 from provisioning_core.errors import NotFoundError, ProviderError, UsageError
 from provisioning_core.provider import Resource, Wish
@@ -125,6 +131,52 @@ def test_a_command_asked_from_another_server_knows_the_target(machines: Any) -> 
     workspace, servers = machines
     address = servers["b"].attributes["address"]
     ask(workspace, targets=["b"], sources=["a"], command=f'[ "$TARGET_NAME" = b ] && [ "$TARGET" = {address} ]')
+
+
+@pytest.mark.parametrize("question", [{"tcp": 0}, {"http": ":%d/"}])
+def test_a_server_that_forbids_forwarding_asks_by_its_own_programs(question: dict[str, Any], tmp_path: Path) -> None:
+    """As a hardened sshd does; bash and curl are this machine's."""
+
+    async def answered() -> tuple[Answer, Answer]:
+        async def shell(process: asyncssh.SSHServerProcess[str]) -> None:
+            inner = await asyncio.create_subprocess_shell(str(process.command), stdout=PIPE, stderr=PIPE)
+            out, error = await inner.communicate()
+            process.stdout.write(out.decode())
+            process.stderr.write(error.decode())
+            process.exit(inner.returncode or 0)
+
+        async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        host_key = asyncssh.generate_private_key("ssh-ed25519")
+        (tmp_path / "id").write_bytes(host_key.export_private_key())
+        (tmp_path / "id.pub").write_bytes(host_key.export_public_key())
+        server = await asyncssh.listen(
+            "127.0.0.1", 0, server_factory=NoForwarding, server_host_keys=[host_key],
+            authorized_client_keys=str(tmp_path / "id.pub"), process_factory=shell,
+        )  # fmt: skip
+        web = await asyncio.start_server(page, "127.0.0.1", 0)
+        port = web.sockets[0].getsockname()[1]
+        known = f"[127.0.0.1]:{server.get_port()} {host_key.export_public_key().decode()}"
+        (tmp_path / "known").write_text(known)
+        ssh = {"host": "127.0.0.1", "port": server.get_port(), "user": "x", "identity_file": str(tmp_path / "id")}
+        async with server, web, await connect(ssh | {"known_hosts_file": str(tmp_path / "known")}) as connection:
+            good = Question(tcp=port) if "tcp" in question else Question(http=question["http"] % port)
+            bad = Question(tcp=1) if "tcp" in question else Question(http=":1/")
+            answers = [await put(connection, each, "t", ["127.0.0.1"]) for each in (good, bad)]
+        return answers[0], answers[1]
+
+    good, bad = asyncio.run(answered())
+    assert good.good, good
+    assert not bad.good
+    assert "exit code" in bad.text
+
+
+class NoForwarding(asyncssh.SSHServer):
+    def connection_requested(self, *_: Any) -> bool:
+        raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
 
 
 def test_bad_questions_are_refused_at_once(machines: Any) -> None:

@@ -32,11 +32,23 @@ def bring_up(clouds: Clouds, infra: str, allow: Iterable[str] = ()) -> Bringing:
     """Raises what `plan_infra` raises."""
     workspace = clouds.workspace
     definition = load_infra(workspace, infra)
-    plan, left = plan_infra(workspace, infra, clouds=clouds).parted(frozenset(allow))
+    whole = plan_infra(workspace, infra, clouds=clouds)
+    _forget_gone(clouds, whole)
+    plan, left = whole.parted(frozenset(allow))
     planned = PlannedTasks(plan, workspace.provider)
     removing, updating = planned.removing(), planned.updating()
     tasks = infra_tasks(workspace, definition, _before(definition, plan, [*removing, *updating]))
     return Bringing(plan, [*removing, *updating, *tasks], left)
+
+
+def _forget_gone(clouds: Clouds, plan: Plan) -> None:
+    """What is neither defined nor there: only the inventory knows of it; every provider that it names was asked."""
+    known = {change.key for change in plan.changes}
+    servers = {change.name for change in plan.changes if change.kind == "server"}
+    for entry in clouds.inventory.all(plan.infra):
+        on = entry.name.rpartition(".")[2] if entry.kind == "taskserv" else None
+        if entry.key not in known and (on is None or on not in servers):
+            clouds.inventory.forget(entry.key)
 
 
 def _before(infra: Infra, plan: Plan, changing: list[dict[str, Any]]) -> dict[str, list[str]]:

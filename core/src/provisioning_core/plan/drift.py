@@ -53,7 +53,8 @@ def find_drift(clouds: Clouds, infra: str) -> list[Drift]:
         entries = {entry.key: entry for entry in clouds.inventory.all(infra, kind)}
         wishes = _wishes(clouds, definition, kind)
         for entry in entries.values():
-            found += _remembered(clouds, infra, entry, there.get((entry.provider, entry.key)), wishes.get(entry.key))
+            at = there.get((entry.provider, entry.key))
+            found += _remembered(clouds, infra, entry, at, wishes.get(entry.key), definition is not None)
         for each in there.values():
             entry_there = entries.get(each.resource.key)
             if entry_there is None or entry_there.provider != each.provider:
@@ -79,11 +80,17 @@ def _wishes(clouds: Clouds, infra: Infra | None, kind: Kind) -> dict[str, tuple[
 
 
 def _remembered(
-    clouds: Clouds, infra: str, entry: Entry, found: Found | None, wanted: tuple[str, dict[str, Any]] | None
+    clouds: Clouds,
+    infra: str,
+    entry: Entry,
+    found: Found | None,
+    wanted: tuple[str, dict[str, Any]] | None,
+    defined: bool,
 ) -> Iterator[Drift]:
     again = f"provisioning infra create {infra}"
     if found is None or found.resource.id != entry.id:
-        heals = again if wanted is not None else f"provisioning infra inventory rebuild {infra}"
+        # Defined no more, it has only to be forgotten: a create does that too, where there is a file.
+        heals = again if defined else f"provisioning infra inventory rebuild {infra}"
         yield Drift("gone", entry.kind, entry.name, entry.key, entry.provider, entry.id, (), heals)
         return
     wish = entry.wish or (wanted[1] if wanted is not None and wanted[0] == entry.provider else None)
