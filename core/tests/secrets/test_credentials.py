@@ -29,6 +29,7 @@ def revealed(found: dict[str, Secret]) -> dict[str, str]:
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_age_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyrage")
     environ = home(tmp_path)
     file, _, age, _ = credential_stores(environ)
     age.set("cloud", "token", "from-the-age-file")
