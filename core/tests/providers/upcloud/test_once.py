@@ -63,6 +63,7 @@ def claims(workspace: Path) -> list[Path]:
     return list(directory.iterdir()) if directory.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["before the mark", "after the mark", "after the request", "after the answer"])
 @pytest.mark.parametrize("lag_s", [0.0, 0.6])
 def test_a_create_killed_at_each_step_and_repeated_makes_one(
@@ -85,6 +86,7 @@ def test_a_create_killed_at_each_step_and_repeated_makes_one(
         assert claims(workspace) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["after the mark", "after the request", "after the answer"])
 def test_what_a_killed_create_has_sent_can_be_deleted_before_any_list_shows_it(
     double: UpCloudDouble, provider: UpCloudProvider, workspace: Path, point: str
@@ -193,6 +195,7 @@ def test_what_no_list_shows_yet_is_found_by_its_key(double: UpCloudDouble, provi
     assert provider.find("server", key=made_one.key) is None
 
 
+@pytest.mark.slow
 def test_requests_that_may_be_repeated_are(double: UpCloudDouble, provider: UpCloudProvider) -> None:
     double.faults.change(
         {"retry_after_s": 0, "next": {"list": ["error", "lost", "throttle"], "get": ["lost", "error"]}}
