@@ -269,7 +269,7 @@ def test_a_machine_can_be_an_interpreter_of_its_own_where_forking_is_unsafe(tmp_
     from provisioning_core.providers.local import keys, launch
     from provisioning_core.providers.local.setting import Setting
 
-    public = keys._make_pair(tmp_path / "key", "test")
+    public = keys.make_pair(tmp_path / "key", "test")
     setting = Setting("mac", "somebody", str(tmp_path), (tmp_path / "key").read_text(), public, first=False)
     listener = socket.create_server(("127.0.0.1", 0))
     ours, theirs = socket.socketpair()

@@ -1,7 +1,7 @@
 """`python -m provisioning_core.providers.local destroy WORKSPACE` leaves nothing of the workspace's machines behind.
 
-`room WORKSPACE PID STARTTIME`, `machine LISTENER CONTROL`, `image PID DIRECTORY HOW` and `remove DIRECTORY` are how the
-provider starts its own processes.
+`room WORKSPACE PID STARTTIME`, `machine LISTENER CONTROL`, `image PID DIRECTORY HOW`, `vm DIRECTORY PID STARTTIME` and
+`remove DIRECTORY` are how the provider starts its own processes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ def main(arguments: list[str]) -> int:
             from .rootfs import make
 
             return make(int(starter), Path(target), how)
+        case ["vm", home, starter]:
+            from .processes import Identity
+            from .vm import become_qemu
+
+            pid, started = starter.split()
+            become_qemu(Path(home), Identity(int(pid), int(started)))
         case ["remove", path]:
             from .owners import remove_as_root_of_others
 

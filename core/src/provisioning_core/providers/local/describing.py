@@ -10,7 +10,7 @@ from . import processes, volumes
 from .registry import Record, Registry
 from .terms import ZONE, normalize
 
-_NOT_LIMITED = "recorded, not enforced"
+_RECORDED, _ENFORCED = "recorded, not enforced", "enforced"
 
 
 def described(registry: Registry, record: Record, *, imaged: bool) -> Resource:
@@ -30,6 +30,7 @@ def described(registry: Registry, record: Record, *, imaged: bool) -> Resource:
 
 
 def _of_server(registry: Registry, record: Record, imaged: bool) -> dict[str, Any]:
+    limited = _ENFORCED if record.isolation == "vm" else _RECORDED
     return {
         "address": record.address,
         "zone": record.spec.get("zone", ZONE),
@@ -40,7 +41,7 @@ def _of_server(registry: Registry, record: Record, imaged: bool) -> dict[str, An
         "isolation": record.isolation,
         "image": record.image,
         "image_source": record.image_source,
-        "limits": {"cpus": _NOT_LIMITED, "memory_gb": _NOT_LIMITED, "disk_gb": _NOT_LIMITED, "storages": _NOT_LIMITED},
+        "limits": dict.fromkeys(("cpus", "memory_gb", "disk_gb", "storages"), limited),
         "shared_with_host": list(record.shared_with_host),
         "spec": _observed(registry, record, imaged),
         "ssh": {
@@ -62,7 +63,7 @@ def _observed(registry: Registry, record: Record, imaged: bool) -> dict[str, Any
     sizes = {each["name"]: each["size_gb"] for each in spec["storages"]}
     there = volumes.observed(registry.home("server", record.id))
     spec["storages"] = [{"name": name, "size_gb": sizes.get(name, 0)} for name in there]
-    if processes.alive(record.process):
+    if processes.alive(record.process) and record.isolation != "vm":
         spec["ssh_keys"] = sorted({key.strip() for key in record.told_keys})
     spec.pop("user_data", None)
     return spec

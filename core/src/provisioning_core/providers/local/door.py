@@ -24,7 +24,16 @@ from .registry import Registry
 _TRIES = 5
 _ANSWER_S = 120.0
 # All that a room gets: the environment of a process can be read by what it forks.
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "PROVISIONING_LEAVE")
+ROOM_ENVIRONMENT = (
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PROVISIONING_LEAVE",
+)
 
 
 def ask_room(workspace: Path, request: dict[str, Any], announced: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -109,7 +118,7 @@ def _start_room(registry: Registry, workspace: Path) -> None:
     """Start a room and wait until it listens. Without the starter it would be of no use: so it looks for us."""
     starter = processes.identify(os.getpid())
     argv = [sys.executable, "-m", __package__, "room", str(workspace.absolute()), str(starter)]
-    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    kept = {name: os.environ[name] for name in ROOM_ENVIRONMENT if name in os.environ}
     with subprocess.Popen(
         argv, env=kept, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:

@@ -15,13 +15,14 @@ def workspace_key(registry: Registry) -> str:
     keys = registry.root / "keys"
     keys.mkdir(mode=0o700, exist_ok=True)
     private, public = keys / "id_ed25519", keys / "id_ed25519.pub"
-    if not public.exists():
+    with registry.locked("keys.lock"):
+        if not public.exists():
 
-        def make() -> bytes:
-            _make_pair(private, "provisioning")
-            return b""
+            def make() -> bytes:
+                make_pair(private, "provisioning")
+                return b""
 
-        forks.answer(make)
+            forks.answer(make)
     return public.read_text()
 
 
@@ -29,12 +30,12 @@ def host_key(home: Path) -> str:
     """The public half of the machine's own key, `ssh-ed25519 AAAA…`."""
 
     def make() -> bytes:
-        return _make_pair(home / "host_key", "").encode()
+        return make_pair(home / "host_key", "").encode()
 
     return forks.answer(make).decode().strip()
 
 
-def _make_pair(private: Path, comment: str) -> str:
+def make_pair(private: Path, comment: str) -> str:
     key = asyncssh.generate_private_key("ssh-ed25519", comment=comment or None)
     public = key.export_public_key().decode()
     replace_file(private, key.export_private_key(), sync=True)

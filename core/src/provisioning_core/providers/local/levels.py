@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...errors import ProviderError
 from . import forks, rootfs
 from .processes import LINUX
 from .registry import remove_tree
+from .vmhost import vm_host
 
 if LINUX:
     from . import hostimage, imagebox, owners, sandbox
@@ -21,13 +23,13 @@ if LINUX:
 Level = tuple[str, bool, str]
 
 
-def probe(settings: Mapping[str, Any]) -> list[Level]:
+def probe(workspace: Path, settings: Mapping[str, Any]) -> list[Level]:
     """In the order of how far they go."""
     return [
         ("process", True, "a plain process and a directory of its own; all else is the host's"),
         ("namespace", *_namespace()),
         ("image", *_image()),
-        ("vm", *_vm(settings)),
+        ("vm", *_vm(workspace, settings)),
     ]
 
 
@@ -97,5 +99,10 @@ def _try_image() -> bytes:
     return b""
 
 
-def _vm(settings: Mapping[str, Any]) -> tuple[bool, str]:
-    return False, "not there yet"
+def _vm(workspace: Path, settings: Mapping[str, Any]) -> tuple[bool, str]:
+    """Not by booting one, which takes its time: by what is there."""
+    try:
+        host = vm_host(workspace, settings)
+    except ProviderError as error:
+        return False, error.message.removeprefix("cannot have virtual machines: ")
+    return True, f"a kernel of its own: {host.qemu} by {host.accel} with {host.image.name}"

@@ -52,7 +52,7 @@ def run_room(workspace: Path, starter: Identity) -> None:
             return
         if LINUX:
             kernel.adopt_orphans()
-        _hand_over(starter)
+        processes.hand_over(starter)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.chdir("/")
         machine.warm_up()
@@ -75,17 +75,6 @@ def run_room(workspace: Path, starter: Identity) -> None:
 def _say(ear: int, text: str) -> None:
     with contextlib.suppress(BrokenPipeError):  # the starter has been killed
         os.write(ear, f"{text}\n".encode())
-
-
-def _hand_over(starter: Identity) -> None:
-    """Name ourselves to whoever clears the starter's attempt away. An error where it may be too late for that."""
-    path = os.environ.pop("PROVISIONING_LEAVE", None)
-    if path:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{processes.identify(os.getpid())}\n")
-    if not processes.alive(starter):
-        raise ProcessLookupError("the process that wanted a machine room has gone")
 
 
 def _take_log(path: Path) -> None:

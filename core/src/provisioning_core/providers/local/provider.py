@@ -18,13 +18,14 @@ from ...capabilities import PlanInfo, PowerAction
 from ...errors import ProviderError
 from ...provider import Created, Kind, Resource, Wish
 from ...yamlfile import shown, suggestion
-from . import changing, images, processes, terms
+from . import changing, images, processes, terms, vm
 from .describing import described
 from .door import ask_room, room_of
 from .registry import Isolation, Record, Registry, check_name, decode_record, new_record, remove_tree
 from .running import end_machine, wait_for_ssh
+from .vmhost import VmHost, vm_host
 
-_LEVELS = ("process", "namespace", "image")
+_LEVELS = ("process", "namespace", "image", "vm")
 _ROOM_ENDS_S = 10.0
 
 
@@ -32,9 +33,9 @@ class LocalProvider:
     """Machines of one workspace, all they are lies in <workspace>/.provisioning/local.
 
     isolation: "namespace" (Linux: own hostname, processes, file system, network), "image" (these, and packages, users
-    and services as on any server), "process" (a plain process with a directory of its own), or None: "image" where a
-    server's spec has an `image`, else the best of the other two that this host allows; `PROVISIONING_LOCAL_ISOLATION`
-    says the same. What a server shares with the host is in its attribute `shared_with_host`.
+    and services as on any server), "vm" (qemu, see `vmhost`), "process" (a plain process with a directory of its own),
+    or None: "image" where a server's spec has an `image`, else "namespace" or "process", what this host allows;
+    `PROVISIONING_LOCAL_ISOLATION` says the same. What is shared with the host is in the attribute `shared_with_host`.
     """
 
     name = "local"
@@ -58,10 +59,14 @@ class LocalProvider:
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
         check_name(wish)  # here already: no room is started for a wish that it will refuse
-        terms.check(wish.kind, wish.spec, self.images())
+        self._check(wish.kind, wish.spec)
         if wish.kind == "network":
             return self._create_network(wish, announce)
         level = self._level(wish)
+        if level == "vm":
+            told = lambda record: announce(self._resource(record))  # noqa: E731
+            record, created, restarted = vm.create(self._registry, wish, self._vm_host(), told)
+            return Created(self._resource(record), created, restarted)
         image = images.ready(wish.spec.get("image"), self._settings, self.workspace) if level == "image" else None
         request = {"create": asdict(wish), "isolation": level, "image": asdict(image) if image else None}
         answer = ask_room(self.workspace, request, lambda fields: announce(self._resource(decode_record(fields))))
@@ -111,15 +116,15 @@ class LocalProvider:
         return True
 
     def normalize(self, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
-        terms.check(kind, spec, self.images())
+        self._check(kind, spec)
         return terms.normalize(kind, spec, imaged=self._imaged())
 
     def update(self, id: str, wish: Wish) -> Resource:
-        terms.check(wish.kind, wish.spec, self.images())
-        return self._resource(changing.update(self.workspace, id, wish, imaged=self._imaged()))
+        self._check(wish.kind, wish.spec)
+        return self._resource(changing.update(self.workspace, id, wish, self._vm_host, imaged=self._imaged()))
 
     def power(self, id: str, action: PowerAction) -> Resource:
-        return self._resource(changing.power(self.workspace, id, action))
+        return self._resource(changing.power(self.workspace, id, action, self._vm_host))
 
     def zones(self) -> builtins.list[str]:
         return [terms.ZONE]
@@ -134,7 +139,13 @@ class LocalProvider:
         """Each level: whether it can be had here, and in words what it is or what is missing. Each is tried."""
         from . import levels
 
-        return levels.probe(self._settings)
+        return levels.probe(self.workspace, self._settings)
+
+    def _check(self, kind: Kind, spec: Mapping[str, Any]) -> None:
+        terms.check(kind, spec, self.images(), scripts_only=self._isolation != "vm")
+
+    def _vm_host(self) -> VmHost:
+        return vm_host(self.workspace, self._settings)
 
     def _imaged(self) -> bool:
         return self._isolation in (None, "image")

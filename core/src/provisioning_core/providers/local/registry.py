@@ -25,6 +25,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -34,11 +35,12 @@ from typing import Any, Literal
 
 from ...errors import ProviderError
 from ...provider import Kind, Wish
-from .processes import LINUX, Identity
+from .processes import LINUX, Identity, end
 from .terms import DEFAULT_CIDR
 
-Isolation = Literal["namespace", "process", "image"]
+Isolation = Literal["namespace", "process", "image", "vm"]
 SSH_PORT = 2222
+_ENDS_S = 10.0
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PREFIX = {"server": "srv", "network": "net"}
 
@@ -164,6 +166,8 @@ class Registry:
             if not (home / "record.json").exists():
                 remove_tree(home)
         for left in (self.root / "trash").iterdir():
+            # A virtual machine that came to life while it was being deleted, and had said so before it was moved here.
+            end(own_process(left), (signal.SIGKILL,), grace_s=_ENDS_S)
             remove_tree(left)
 
     def write_known_hosts(self) -> None:
@@ -308,7 +312,16 @@ def _remove_tree(path: Path) -> None:
 
 def _read(home: Path) -> Record | None:
     try:
-        return decode_record(json.loads((home / "record.json").read_bytes()))
+        record = decode_record(json.loads((home / "record.json").read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return replace(record, process=own_process(home)) if record.isolation == "vm" else record
+
+
+def own_process(home: Path) -> Identity | None:
+    """Who a virtual machine says that it is: it does so before anybody else can."""
+    try:
+        return Identity(**json.loads((home / "process.json").read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return None
 

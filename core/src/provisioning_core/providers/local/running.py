@@ -21,6 +21,8 @@ def end_machine(record: Record, *, politely: bool = False) -> None:
     if record.inside:
         signals = (signal.SIGTERM, signal.SIGKILL) if politely else (signal.SIGKILL,)
         gone = processes.end(record.process, signals, grace_s=STOP_S)
+    elif record.isolation == "vm":
+        gone = processes.end(record.process, (signal.SIGKILL,), grace_s=STOP_S)
     else:  # it clears its own sessions away; where it does not, we do
         below = processes.descendants(record.process.pid) if processes.alive(record.process) and record.process else []
         gone = processes.end(record.process, (signal.SIGTERM, signal.SIGKILL), grace_s=STOP_S)
