@@ -64,7 +64,7 @@ STORES: list[Make] = [
 
 
 @pytest.mark.usefixtures("keyring_in_memory")
-@pytest.mark.parametrize(("make", "library"), zip(STORES, (None, "pyrage", "keyring"), strict=True))
+@pytest.mark.parametrize(("make", "library"), list(zip(STORES, (None, "pyrage", "keyring"), strict=True)))
 def test_a_store_gives_back_what_it_was_given_and_nothing_after_a_delete(
     make: Make, library: str | None, tmp_path: Path
 ) -> None:

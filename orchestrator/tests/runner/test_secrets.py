@@ -67,7 +67,7 @@ def private_of(host: Host) -> list[Path]:
     from provisioning_orchestrator.runner.references import private_root
 
     root = Path(private_root(host.data))
-    return list(root.iterdir()) if root.exists() else []
+    return [root, *root.iterdir()] if root.exists() else []
 
 
 def forms(value: str) -> list[bytes]:

@@ -293,6 +293,15 @@ def read_regular(path: str, offset: int, length: int) -> bytes | None:
 
 def make_private(path: str) -> None:
     """The directory and the two above it, ours alone. Raises OSError: also where one of them is somebody else's."""
+    for _ in range(_TRIES):
+        try:
+            return _make_private(path)
+        except FileNotFoundError:
+            continue  # A daemon that stops has just removed the one above.
+    _make_private(path)
+
+
+def _make_private(path: str) -> None:
     above = os.path.dirname(path)  # noqa: PTH120
     for directory in (os.path.dirname(above), above, path):  # noqa: PTH120
         try:
@@ -311,6 +320,9 @@ def remove(path: str) -> None:
         for name in directories:
             _try(os.rmdir, f"{directory}/{name}")
     _try(os.rmdir, path)
+
+
+_TRIES = 3
 
 
 def _try(call: object, path: str) -> None:

@@ -105,6 +105,10 @@ class LocalDispatch:
         for settled in self._starting.values():
             settled.cancel()
         self._watcher.facts.arrived.set()
+        try:
+            os.rmdir(self._resolver.directory)  # noqa: PTH106 - only if no attempt with secrets lives on in it
+        except OSError:
+            pass
 
     def recovered(self) -> None:
         """Every attempt of earlier daemons has been asked about: from now on a missing state file proves that nothing
