@@ -77,7 +77,9 @@ class Clouds:
             try:
                 provider = self.load(name)
                 if kind in capabilities_of(provider).kinds:
-                    found += [Found(name, resource) for resource in provider.list(kind, infra=infra)]
+                    there = provider.list(kind, infra=infra)
+                    # An account may be shared: what another workspace made is neither shown nor ever changed here.
+                    found += [Found(name, resource) for resource in there if self.workspace.owns(resource)]
             except (ProviderError, UsageError) as error:
                 if on_error is None:
                     raise

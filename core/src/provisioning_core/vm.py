@@ -140,7 +140,8 @@ def _find(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
 def _list(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:
     check_params(request, {}, {"infra": check.infra_name, "provider": check.provider_name})
     if named := request.get("provider"):
-        return [describe(each) for each in workspace.load_provider(named).list(kind, infra=request.get("infra"))]
+        there = workspace.load_provider(named).list(kind, infra=request.get("infra"))
+        return [describe(each) for each in there if workspace.owns(each)]
     return list_resources(workspace, kind, request.get("infra"))
 
 

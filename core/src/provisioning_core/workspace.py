@@ -24,7 +24,7 @@ from typing import Any
 from .errors import NotFoundError, UsageError
 from .names import LABEL, LABEL_WORDS
 from .plugins import load_provider
-from .provider import Kind, Provider
+from .provider import Kind, Provider, Resource
 from .secrets.named import revealed
 from .settings import Settings
 from .yamlfile import Cursor, read_yaml, shown, suggestion
@@ -57,6 +57,10 @@ class Workspace:
         """The directory of its own operations, where it has one."""
         directory = self.path / "library"
         return directory if directory.is_dir() else None
+
+    def owns(self, resource: Resource) -> bool:
+        """Whether its key is one of this workspace's."""
+        return resource.key.startswith(f"{self.id}/")
 
     def infra_names(self) -> list[str]:
         """The infrastructures that have a file, whether it is good or not, sorted."""
