@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyinfra.api import StringCommand, operation
+from pyinfra.operations import files
 
 from provisioning_core.errors import UsageError
-from provisioning_core.taskservs.operations import lines, packages, service, template
+from provisioning_core.taskservs.operations import absent, lines, packages, service, template
 from provisioning_core.taskservs.server import Server
 
 ITERATIONS = 4096
@@ -30,6 +31,9 @@ def install(server: Server, params: dict[str, Any]) -> dict[str, Any]:
     version = _version()
     place = f"/etc/postgresql/{version}/main"
     cluster(version, name="have a cluster")
+    # Debian's own clusters have the line, but not where createcluster.conf was lost.
+    line = r"include_dir = 'conf\.d'.*"
+    files.line(f"{place}/postgresql.conf", line=line, replace="include_dir = 'conf.d'", name="have conf.d read")
     template("provisioning.conf.j2", f"{place}/conf.d/provisioning.conf", user="postgres", **params)
     template("pg_hba.conf.j2", f"{place}/pg_hba.conf", mode="640", user="postgres", **params)
     reads = [f"{place}/postgresql.conf", f"{place}/conf.d", f"{place}/pg_hba.conf"]
@@ -46,7 +50,9 @@ def remove(server: Server, params: dict[str, Any], purge: bool) -> None:
     if purge and version:
         drop_cluster(version, name="drop the cluster with its data")
     names = lines("dpkg-query -W -f '${Package}\\n' 'postgresql*' 2>/dev/null; exit 0")
-    packages(names or ["postgresql"], present=False, purge=purge, name="remove the packages")
+    packages(names or ["postgresql"], present=False, name="remove the packages")
+    if purge:  # not by the packages' own purge: it asks debconf, whose memory may be gone
+        absent(["/etc/postgresql", "/var/lib/postgresql", "/var/log/postgresql"], name="remove what is left")
 
 
 @operation()

@@ -21,6 +21,7 @@ from .manifest import MANIFEST, Manifest, read_manifest
 Layer = Literal["infra", "workspace", "built-in"]
 FILES_MAX = 1000
 BYTES_MAX = 64 * 1024 * 1024
+_NOT_INSTALLED = ("README.md", "test.yaml")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class Taskserv:
 
     @cached_property
     def digest(self) -> str:
-        """Of all files: another one means that what is installed was made by another folder. Raises UsageError."""
+        """Of all files that installing may read: another one means that what is there was made by another folder.
+
+        Raises UsageError.
+        """
         digest = hashlib.sha256()
         size = 0
         for path in sorted(_files(self.folder)):
@@ -109,5 +113,5 @@ def _files(folder: Path) -> Iterator[Path]:
     for count, path in enumerate(folder.rglob("*")):
         if count > FILES_MAX:
             raise UsageError(f"the taskserv {folder} has more than {FILES_MAX} files", code="taskserv_too_large")
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and "__pycache__" not in path.parts and path.name not in _NOT_INSTALLED:
             yield path

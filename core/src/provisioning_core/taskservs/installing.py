@@ -11,6 +11,7 @@ again, and every operation changes only what differs; one after the last mark le
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -164,7 +165,12 @@ class _Visit:
             return _First(seen, marker, fault is None, f"is there, but not healthy ({fault}): applying again")
 
     def apply(self, verb: Verb, seen: Look, *, purge: bool = False) -> Deployed:
-        """Refuse, mark, and do it."""
+        """Refuse, mark, and do it. What comes of it has no secret in it, whatever the taskserv says of itself."""
+        deployed = self._apply(verb, seen, purge)
+        facts = json.loads(self._reveal.hidden(json.dumps(dict(deployed.facts))))
+        return Deployed(facts, tuple(map(self._reveal.hidden, deployed.changed)))
+
+    def _apply(self, verb: Verb, seen: Look, purge: bool) -> Deployed:
         if verb == "install":
             check_supported(self.manifest, self.wish.server, seen, self.attributes)
             check_needs(self.manifest, self.wish.server, seen)

@@ -71,7 +71,11 @@ def packages(
 def content(
     path: str, text: str, mode: str = "644", user: str | None = None, group: str | None = None
 ) -> Iterator[Any]:
-    """A file with exactly that text, replaced whole or not at all. The text never stands in argv."""
+    """A file with exactly that text, replaced whole or not at all. The text never stands in argv.
+
+    A last line without its newline gets one.
+    """
+    text += "\n" if text and not text.endswith("\n") else ""
     owner = f"{user or 'root'}:{group or user or 'root'}" if user or group else None
     wanted = [hashlib.sha256(text.encode()).hexdigest(), mode.lstrip("0"), owner or "-"]
     quoted = shlex.quote(path)

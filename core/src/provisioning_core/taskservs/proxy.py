@@ -28,7 +28,6 @@ CHUNK = 65536
 HEAD_BYTES_MAX = 65536
 CONNECT_S, READ_S = 20, 60
 CACHE_BYTES_MAX = 2 * 1024**3
-_PORTS = (80, 443)
 _FOREVER = re.compile(r"/[^/?#]+\.u?deb|/by-hash/SHA256/[0-9a-f]{64}")
 _HOP_BY_HOP = (
     "connection",
@@ -44,10 +43,11 @@ _HOP_BY_HOP = (
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """hosts: what may be asked. cache: None: nothing is kept."""
+    """hosts, ports: what may be asked. cache: None: nothing is kept."""
 
     hosts: frozenset[str]
     cache: Path | None
+    ports: frozenset[int] = frozenset({80, 443})
 
     async def serve(self, reader: Any, writer: Any) -> None:
         """One connection of a client, one request after the other."""
@@ -78,7 +78,8 @@ class Proxy:
             )
         kept = self._place(target) if method == "GET" else None
         if kept is not None and kept.is_file():
-            return await _send_file(writer, kept)
+            last = any(line.lower().replace(" ", "") == "connection:close" for line in head[1:])
+            return await _send_file(writer, kept) and not last
         return await self._fetch(url, head, writer, kept)
 
     async def _tunnel(self, host: str, port: int, reader: Any, writer: Any) -> None:
@@ -116,7 +117,7 @@ class Proxy:
             far.close()
 
     def _allowed(self, host: str, port: int) -> bool:
-        return host.lower() in self.hosts and port in _PORTS
+        return host.lower() in self.hosts and port in self.ports
 
     def _place(self, target: str) -> Path | None:
         if self.cache is None or not _FOREVER.search(urlsplit(target).path):

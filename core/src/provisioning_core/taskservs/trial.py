@@ -91,13 +91,13 @@ def try_taskserv(
     others = [find_taskserv(workspace, infra, need) for need in _needs(workspace, infra, taskserv)]
     with bench(wanted, [taskserv, *others], tell) as made:
         for other in others:
-            made.install(other.name, test_params(other))
+            made.install(other.name, trial_params(other))
         return run_trial(made, taskserv)
 
 
 def run_trial(made: Bench, taskserv: Taskserv) -> dict[str, Any]:
     """The four parts, on a bench that has what it needs."""
-    name, params, tell = taskserv.name, test_params(taskserv), made.tell
+    name, params, tell = taskserv.name, trial_params(taskserv), made.tell
     first = made.install(name, params)
     _expect(first["outcome"] == "installed", f"the first install said {first['outcome']!r}, not 'installed'")
     tell(f"1 installed and healthy: version {first['version']}, {first['seconds']} s")
@@ -120,7 +120,7 @@ def level_for(taskserv: Taskserv) -> Level:
     return "image" if set(taskserv.manifest.supports) - {"root"} else "namespace"
 
 
-def test_params(taskserv: Taskserv) -> dict[str, Any]:
+def trial_params(taskserv: Taskserv) -> dict[str, Any]:
     """`params:` of the folder's test.yaml. Raises DefinitionErrors."""
     file = taskserv.folder / "test.yaml"
     if not file.is_file():
