@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
 
@@ -20,6 +19,7 @@ from provisioning_core.taskservs.trial import run_trial, trial_params
 from .attempts import Attempt, until
 from .conftest import Box, given
 
+jinja2 = pytest.importorskip("jinja2", reason="jinja2 comes with the extra `taskservs`")
 pytestmark = pytest.mark.slow
 PARAMS_OF = trial_params
 SSHD = """\
@@ -42,7 +42,7 @@ def test_it_passes_its_trial(image_box: Box, name: str) -> None:
 def test_two_taskservs_at_once_wait_for_each_others_packages(image_box: Box, tmp_path: Path) -> None:
     for name in ("nginx", "node-exporter"):
         image_box.add_builtin(name)
-    wishes = {"nginx": {"port": 8081, "index": "both\n"}, "node-exporter": {"port": 9102}}
+    wishes: dict[str, dict[str, Any]] = {"nginx": {"port": 8081, "index": "both\n"}, "node-exporter": {"port": 9102}}
     path = image_box.workspace.path
     both = [Attempt(path, tmp_path / name, name, params) for name, params in wishes.items()]
     assert [each.result()["outcome"] for each in both] == ["installed", "installed"]
@@ -169,7 +169,12 @@ def test_k3s_is_refused_on_local_servers(image_box: Box) -> None:
     assert "k3s" not in image_box.markers()
 
 
-K3S = {"checksums": {"amd64": "0" * 64}, "token": "a token 'with' \"quotes\"", "node_ip": None, "first": True}
+K3S: dict[str, Any] = {
+    "checksums": {"amd64": "0" * 64},
+    "token": "a token 'with' \"quotes\"",
+    "node_ip": None,
+    "first": True,
+}
 K3S |= {"role": "server", "join": None, "tls_names": [], "disable": [], "download": "https://example.com"}
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..clouds import Clouds, Found
-from ..errors import ConflictError, NotFoundError, ProviderError, ProvisioningError
+from ..errors import ConflictError, NotFoundError, ProviderError, ProvisioningError, UsageError
 from ..inventory import Entry, Inventory
 from ..secrets import resolve_param
 from ..workspace import Workspace
@@ -191,7 +191,14 @@ class _Visit:
         )
         try:
             if self.manifest.form == "python":
-                from .deploying import deploy  # gevent and paramiko: only now, and only in this process
+                try:
+                    from .deploying import deploy  # gevent and paramiko: only now, and only in this process
+                except ModuleNotFoundError as error:
+                    raise UsageError(
+                        f"the taskserv {self.manifest.name} needs pyinfra: {error}",
+                        code="missing_extra",
+                        hint="pip install 'provisioning-core[taskservs]'",
+                    ) from error
 
                 arguments = (self.params,) if verb == "install" else (self.params, purge)
                 return deploy(self.ssh, server, verb, arguments, sudo=seen.sudo, temporary=temporary)
