@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +20,7 @@ import pytest
 from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Resource, Wish
 from provisioning_core.providers.local import LocalProvider, destroy, door, processes
-from provisioning_core.providers.local.registry import Registry
+from provisioning_core.providers.local.registry import Registry, remove_tree
 
 from .machines import eventually, needs_ssh, network, says, server, ssh, ssh_options
 
@@ -213,3 +217,72 @@ def test_a_wish_may_be_made_with_any_key(provider: LocalProvider) -> None:
     made = provider.create(Wish("server", "a key, with: what overlays dislike", "i-1", "wuji", "odd")).resource
     assert made.attributes["isolation"] == "image"
     provider.delete("server", made.id)
+
+
+@pytest.mark.slow
+def test_a_delete_that_was_killed_is_finished_by_whatever_comes_next(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    provider = LocalProvider(workspace, isolation="image")
+    keeper = provider.create(server("keeper")).resource
+    program = (
+        "import sys; from pathlib import Path; from provisioning_core.providers.local import LocalProvider; "
+        "print('begun', flush=True); LocalProvider(Path(sys.argv[1])).delete('server', sys.argv[2])"
+    )
+    for moment in range(12):
+        made = provider.create(server(f"s{moment}")).resource
+        says(made, "useradd -m x; su x -c 'mkdir -p ~/a/b; touch ~/a/b/c'; cd /srv; touch $(seq 500)")
+        argv = [sys.executable, "-c", program, str(workspace), made.id]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moment * 0.004)
+            process.kill()
+        found = provider.get("server", made.id)
+        if found is not None:
+            assert provider.delete("server", made.id)
+        else:
+            provider.create(server("keeper"))  # any change sweeps
+        assert [each.id for each in provider.list("server")] == [keeper.id]
+        local = workspace / ".provisioning/local"
+        assert [each.name for each in (local / "servers").iterdir()] == [keeper.id]
+        assert list((local / "trash").iterdir()) == []
+        assert made.id not in Path("/proc/self/mountinfo").read_text()
+    destroy(workspace)
+    assert list(workspace.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="this machine has no busybox to make a root directory of")
+def test_an_image_can_be_a_tar_archive_and_no_link_in_it_leads_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    workspace, outside, root = (tmp_path / name for name in ("workspace", "outside", "root"))
+    for each in (workspace, outside, root / "bin", root / "etc", root / "root"):
+        each.mkdir(parents=True)
+    shutil.copy(str(shutil.which("busybox")), root / "bin/sh")
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    for name in ("mine", "hostile"):
+        with tarfile.open(workspace / f"{name}.tar", "w") as archive:
+            archive.add(root, arcname=".")
+            if name == "hostile":
+                link = tarfile.TarInfo("escape")
+                link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+                archive.addfile(link)
+                archive.addfile(tarfile.TarInfo("escape/planted"))
+    provider = LocalProvider(workspace, {"images": {"mine": "mine.tar", "hostile": "hostile.tar"}})
+    try:
+        made = provider.create(server(image="mine")).resource
+        assert made.attributes["image_source"] == "unpacked from mine.tar"
+        assert says(made, "echo $HOME; echo /*").split()[0] == "/root"
+        with pytest.raises(ProviderError) as caught:
+            provider.create(server("other", image="hostile"))
+        assert caught.value.code == "image_unavailable"
+    finally:
+        destroy(workspace)
+    assert list(outside.iterdir()) == []
+    left = sorted(each.name.split("-")[0] for each in (tmp_path / "cache/provisioning/images").iterdir())
+    assert left == ["lock", "mine"]
+    remove_tree(tmp_path / "cache")  # where root does not run us, what is in it belongs to others of ours

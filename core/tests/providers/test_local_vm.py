@@ -25,7 +25,7 @@ from provisioning_core.providers.local.processes import Identity
 from provisioning_core.providers.local.registry import Registry
 from provisioning_core.providers.local.vmseed import SECTOR, iso, seed
 
-from .machines import eventually, needs_ssh, says, server
+from .machines import eventually, needs_ssh, says, server, ssh
 
 QEMU = shutil.which("qemu-system-x86_64") if shutil.which("qemu-img") else None
 needs_qemu = pytest.mark.skipif(QEMU is None, reason="this machine has no qemu-system-x86_64 and qemu-img")
@@ -170,7 +170,7 @@ def test_a_guest_boots_is_changed_stopped_and_started(workspace: Path) -> None:
     assert (made.created, made.resource.state) == (True, "started")
     assert says(made.resource, "hostname; id -un; nproc") == "web-1\nroot\n1"
     assert provider.create(wish).created is False
-    eventually(lambda: says(made.resource, "cat /root/ran 2>/dev/null; true") == "ran", within_s=120)
+    eventually(lambda: ssh(made.resource, "cat /root/ran")[1] == b"ran\n", within_s=120)
     changed = provider.update(made.resource.id, replace(wish, spec={**wish.spec, "plan": "2cpu-2gb"}))
     assert changed.state == "started"
     assert says(changed, "nproc; cat /root/ran") == "2\nran"

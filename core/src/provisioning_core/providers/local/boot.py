@@ -10,6 +10,7 @@ SSH answers meanwhile. At the level `namespace`, whose /etc/rc2.d would not fit 
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -33,11 +34,19 @@ cd /var/lib/provisioning && echo $code > user-data.new && mv user-data.new user-
 
 
 def begin(setting: Setting, environment: dict[str, str]) -> None:
-    """In the machine's first process: start it, and wait for nothing."""
+    """In the machine's first process: start it, and wait for nothing. What hinders it does not hinder the machine."""
+    try:
+        _begin(setting, environment)
+    except OSError as error:
+        logging.warning("cannot start what is enabled: %s", error)
+
+
+def _begin(setting: Setting, environment: dict[str, str]) -> None:
     something = ("/etc/rc2.d", "/etc/provisioning/boot.d", "/var/lib/provisioning/user-data")
     if not any(Path(each).exists() for each in something):
         return
     program = _PROGRAM % ("/etc/rc2.d/S*" if setting.services else "")
+    Path(_LOG).parent.mkdir(parents=True, exist_ok=True)
     log = os.open(_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         os.posix_spawn(

@@ -41,7 +41,7 @@ def names(settings: Mapping[str, Any]) -> list[str]:
 def ready(name: str | None, settings: Mapping[str, Any], workspace: Path) -> Image:
     """That image, made where it has to be, which may take half a minute once. None: the settings' `image`, else `host`.
 
-    Raises ProviderError (`unknown_image`, `image_unavailable`) with what is missing.
+    Raises ProviderError (`unknown_image`, `isolation_unavailable`, `image_unavailable`: it could not be made).
     """
     name = name or settings.get("image") or ("host" if hostimage.refusal() is None else "debian-12")
     own = _own(settings)
@@ -61,7 +61,7 @@ def ready(name: str | None, settings: Mapping[str, Any], workspace: Path) -> Ima
     if name not in SUITES:
         raise ProviderError(
             f"cannot use the host as an image: {refusal}",
-            code="image_unavailable",
+            code="isolation_unavailable",
             hint=f"name another image: {', '.join(each for each in names(settings) if each != name)}",
             retryable=False,
         )

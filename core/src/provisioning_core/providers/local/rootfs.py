@@ -56,7 +56,7 @@ def bootstrapped(name: str, suite: str) -> Path:
     if refusal and not (images_directory() / name).is_dir():
         raise ProviderError(
             f"cannot make the image {name!r}: {refusal}",
-            code="image_unavailable",
+            code="isolation_unavailable",
             hint="or give a tar archive of a root directory: providers: {local: {images: {name: rootfs.tar}}}",
             retryable=False,
         )

@@ -21,11 +21,11 @@ def seed(
     """host_key: private, in OpenSSH's form, so that it can be known beforehand whom one connects to.
 
     What is ours comes as vendor data, so that the user data is the owner's alone, whatever its form. Nothing is said of
-    the network: without that cloud-init asks by DHCP on the first card, in whichever way the image has.
+    the network: without that cloud-init asks by DHCP on the first card, in whichever way the image has. Nor of
+    passwords: that would restart the SSH server late, under whoever is logged in by then.
     """
     ours = {
         "disable_root": False,
-        "ssh_pwauth": False,
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": host_key, "ed25519_public": public_key},
         "ssh_authorized_keys": list(ssh_keys),
