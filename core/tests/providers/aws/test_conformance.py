@@ -13,7 +13,7 @@ from provisioning_core.testing.provider_suite import ProviderSuite
 
 
 class TestAws(ProviderSuite):
-    factory = "doubled_aws:provider"
+    factory = f"{Path(__file__).parent / 'doubled_aws.py'}:provider"
     server_spec = {  # noqa: RUF012
         "plan": "1cpu-1gb",
         "firewall": [{"protocol": "tcp", "ports": [80, 80]}],
@@ -22,7 +22,7 @@ class TestAws(ProviderSuite):
     network_spec = {"cidr": "10.77.0.0/24"}  # noqa: RUF012
     storage_spec = {"size_gb": 10}  # noqa: RUF012
     # They grow only: tested apart.
-    updates = {"server": {"plan": "t3.small", "disk_gb": None}, "storage": {"size_gb": None}}  # noqa: RUF012
+    updates = {"server": {"plan": "t3.small", "disk_gb": None, "storages": None}, "storage": {"size_gb": None}}  # noqa: RUF012
     kills = 8
 
     @pytest.fixture(autouse=True)

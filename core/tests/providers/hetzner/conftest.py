@@ -10,9 +10,7 @@ from provisioning_core.doubles.hetzner import HetznerDouble
 
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HetznerDouble]:
-    """A double that this process and its children find, and a place to import the provider for it from."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    """A double that this process and its children find."""
     monkeypatch.setenv("HCLOUD_TOKEN", "a-token-of-the-tests")
     with HetznerDouble(tmp_path / "double", pace_s=0.02) as running:
         monkeypatch.setenv("HETZNER_DOUBLE", running.url)

@@ -13,7 +13,7 @@ from provisioning_core.testing.provider_suite import ProviderSuite
 
 
 class TestHetzner(ProviderSuite):
-    factory = "doubled_hetzner:provider"
+    factory = f"{Path(__file__).parent / 'doubled_hetzner.py'}:provider"
     server_spec = {  # noqa: RUF012
         "plan": "1cpu-1gb",
         "firewall": [{"protocol": "tcp", "ports": [80, 80]}],
@@ -21,7 +21,7 @@ class TestHetzner(ProviderSuite):
     }
     network_spec = {"cidr": "10.77.0.0/24"}  # noqa: RUF012
     storage_spec = {"size_gb": 10}  # noqa: RUF012
-    updates = {"server": {"plan": "cx33"}, "storage": {"size_gb": None}}  # noqa: RUF012  # it grows only: tested apart
+    updates = {"server": {"plan": "cx33", "storages": None}, "storage": {"size_gb": None}}  # noqa: RUF012  # it grows only: tested apart
 
     @pytest.fixture(autouse=True)
     def at_the_double(self, double: HetznerDouble) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
-_IDS = ("instanceId", "volumeId", "vpcId", "subnetId", "groupId", "internetGatewayId")
+# What a thing is in comes after what it is.
+_IDS = ("instanceId", "volumeId", "internetGatewayId", "subnetId", "groupId", "vpcId")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ What is corrected:
     addresses     198.18.0.0/15 instead of other people's, or where the machine behind it is
     images        Debian 12 and 13, Ubuntu 22.04 and 24.04, with the names and owners that they really have
 
-moto keeps all in memory: the ledger outlives the double, what it made does not. Whatever else moto can is as it is
+moto keeps all in memory: the ledger outlives the double, what it made ends with it. Whatever else moto can is as it is
 (EC2 only). Words for faults: `create` (Run…, Create…, Import…), `list` (Describe…), `delete` (Terminate…, Delete…),
 `power` (Start…, Stop…, Reboot…), `update` (all else).
 """
@@ -74,6 +74,8 @@ class AwsDouble:
     ) -> None:
         self.ledger = Ledger(directory)
         self.ledger.hold()
+        for gone in self.ledger.existing():  # with the memory of an earlier double
+            self.ledger.delete(gone.kind, gone.id)
         self.faults = faults or Faults()
         self._token = token
         self._pace_s = pace_s

@@ -15,7 +15,7 @@ from ...errors import ProviderError
 from . import credentials
 from .setting import Setting
 
-_CONNECT_S, _ANSWER_S = 10, 30
+_CONNECT_S = 10
 _TRIES_MAX = 4
 # ours, may be tried again, not before (s), what to do
 _Words = tuple[str, bool, float | None, str | None]
@@ -113,8 +113,11 @@ class Account:
             time.sleep(self.poll_s)
 
     def patiently(self, doing: str, codes: tuple[str, ...], call: Callable[..., Any], **arguments: Any) -> Any:
-        """As `ask`, and again as long as it is refused with one of our codes. Raises ProviderError at the deadline."""
-        ends = time.monotonic() + self.deadline_s
+        """As `ask`, and again as long as it is refused with one of our codes. Raises ProviderError at the deadline.
+
+        `not_found` is what EC2 may say of something that it has just shown: for no longer than settle_s.
+        """
+        ends = time.monotonic() + (self.settle_s if "not_found" in codes else self.deadline_s)
         while True:
             try:
                 return self.ask(doing, call, **arguments)
@@ -133,7 +136,7 @@ class Account:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": tries},
             connect_timeout=_CONNECT_S,
-            read_timeout=_ANSWER_S,
+            read_timeout=self._setting.http_timeout_s,
             user_agent_extra="provisioning",
         )
         return self._session.client("ec2", endpoint_url=self._setting.url, config=config)

@@ -47,22 +47,23 @@ def observed(instance: Raw, volumes: Mapping[str, Raw]) -> tuple[int | None, lis
     return (root["Size"] if root else None), sorted(found, key=lambda each: str(each["name"]))
 
 
-def check(instance: Raw, seen: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
-    """Raises ProviderError (`needs_replacement`) where a disk would have to become smaller, or of another type."""
-    old = {each["name"]: each for each in seen["storages"]}
+def check(name: str, seen: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    """Raises ProviderError (`needs_replacement`) where a disk would shrink, go away or be of another type."""
+    wanted = {each["name"]: each for each in spec["storages"]}
     bad = [
         each["name"]
-        for each in spec["storages"]
-        if each["name"] in old
-        and (old[each["name"]]["size_gb"] > each["size_gb"] or old[each["name"]]["tier"] != each["tier"])
+        for each in seen["storages"]
+        if (want := wanted.get(each["name"])) is None
+        or want["size_gb"] < each["size_gb"]
+        or want["tier"] != each["tier"]
     ]
     if (seen.get("disk_gb") or 0) > spec["disk_gb"]:
         bad.insert(0, "its root disk")
     if bad:
         raise ProviderError(
-            f"changing disks of {instance['InstanceId']}: {', '.join(bad)} can't become smaller or of another tier",
+            f"server {name}: disks that would shrink, go away or change their tier: {', '.join(bad)}",
             code="needs_replacement",
-            hint="keep the size, or give the storage another name",
+            hint="keep them in the definition, or detach and delete their volumes at EC2 first",
             retryable=False,
         )
 
@@ -77,13 +78,11 @@ class Disks:
         self._key = identity.from_list(instance["Tags"])[identity.KEY]
 
     def ensure(self, disk_gb: int, storages: Sequence[Raw]) -> None:
-        """Grow, add, and delete what is not wanted any more, with what is on it: the plan has said so."""
+        """Grow and add; what would shrink or go away is refused before, see `check`."""
         at = {each["DeviceName"]: each["Ebs"]["VolumeId"] for each in self._instance["BlockDeviceMappings"]}
         devices = _devices(self._instance)
         if root := at.get(self._instance.get("RootDeviceName", "")):
             self._grow(root, disk_gb)
-        for name in sorted(devices.keys() - {each["name"] for each in storages}):
-            self._remove(name, devices[name], at.get(devices[name]))
         for each in storages:
             device = devices.get(each["name"])
             if device is not None and device in at:
@@ -121,20 +120,6 @@ class Disks:
         gone = [{"DeviceName": device, "Ebs": {"DeleteOnTermination": True, "VolumeId": volume["VolumeId"]}}]
         asked = {"InstanceId": id, "BlockDeviceMappings": gone}
         self._account.ask(self._doing, self._account.ec2.modify_instance_attribute, **asked)
-
-    def _remove(self, name: str, device: str, volume: str | None) -> None:
-        """The tag last: until then it is found again."""
-        id, ec2 = self._instance["InstanceId"], self._account.ec2
-        if volume is not None:
-            asked = {"VolumeId": volume, "InstanceId": id, "Device": device}
-            for call, arguments in ((ec2.detach_volume, asked), (ec2.delete_volume, {"VolumeId": volume})):
-                try:
-                    self._account.patiently(self._doing, ("busy",), call, **arguments)
-                except ProviderError as error:
-                    if error.code != "not_found" and not is_said(error, "IncorrectState"):
-                        raise
-        self._account.ask(self._doing, ec2.delete_tags, Resources=[id], Tags=[{"Key": f"{STORAGE}{name}"}])
-        self._instance["Tags"] = [each for each in self._instance["Tags"] if each["Key"] != f"{STORAGE}{name}"]
 
     def _grow(self, volume: str, size_gb: int) -> None:
         grow(self._account, volume, size_gb, self._doing)

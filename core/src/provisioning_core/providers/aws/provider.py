@@ -110,7 +110,7 @@ class AwsProvider:
                 retryable=False,
             )
         if wish.kind == "server":
-            disks.check(found, seen, spec)
+            disks.check(wish.name, seen, spec)
         if wish.kind == "storage":
             self._volumes.change(found, spec, doing)
         self._relabel(id, _tags(found), wish.labels, doing)

@@ -136,10 +136,11 @@ class Servers:
     # --- changing ---------------------------------------------------------------------------------------------------
 
     def retag(self, id: str, put: Mapping[str, str], off: Iterable[str], doing: str) -> None:
+        ec2, late = self._account.ec2, ("not_found",)
         if put:
-            self._account.ask(doing, self._account.ec2.create_tags, Resources=[id], Tags=identity.to_list(put))
+            self._account.patiently(doing, late, ec2.create_tags, Resources=[id], Tags=identity.to_list(put))
         if gone := [{"Key": name} for name in off]:
-            self._account.ask(doing, self._account.ec2.delete_tags, Resources=[id], Tags=gone)
+            self._account.patiently(doing, late, ec2.delete_tags, Resources=[id], Tags=gone)
 
     def change_plan(self, instance: Raw, plan: str, doing: str) -> None:
         """Stopped for it, and marked first where it runs, so that it is started again."""

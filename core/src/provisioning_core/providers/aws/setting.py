@@ -8,8 +8,9 @@ disk_gb        the root disk of servers that say none, GiB (20)
 ssh_from       who may reach SSH of a server whose firewall does not say it: a network (anywhere)
 ssh_user       as whom to log in (root, which our part of the user data lets in)
 wait_for_ssh   whether create returns only when one can log in (true)
-settle_s       how long what was made may stay invisible, before it is taken for not made (30)
+settle_s       how long what was sent may stay invisible, before it is taken for not made (60)
 deadline_s     how long one wait for the cloud may take (300)
+http_timeout_s how long one answer may take (30); settle_s has to be longer
 poll_s         between two looks (1)
 url            of the API, only on loopback: a double's. AWS_ENDPOINT_URL_EC2 or AWS_ENDPOINT_URL may name any other
 """
@@ -42,8 +43,9 @@ class Setting:
     ssh_from: str | None = None
     ssh_user: str = "root"
     wait_for_ssh: bool = True
-    settle_s: float = 30.0
+    settle_s: float = 60.0
     deadline_s: float = 300.0
+    http_timeout_s: float = 30.0
     poll_s: float = 1.0
     url: str | None = None
 
@@ -96,6 +98,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "wait_for_ssh": (lambda value: isinstance(value, bool), "true or false"),
     "settle_s": _SECONDS,
     "deadline_s": _SECONDS,
+    "http_timeout_s": _SECONDS,
     "poll_s": _SECONDS,
     "url": (is_loopback, "a loopback address (any other by AWS_ENDPOINT_URL_EC2)"),
 }

@@ -49,9 +49,9 @@ class Vpcs:
         doing = f"creating network {tags.get(identity.NAME)}"
         subnet = self.subnet(id) or self._make_subnet(vpc, key, zone, doing)
         public = {"SubnetId": subnet["SubnetId"], "MapPublicIpOnLaunch": {"Value": True}}
-        self._account.ask(doing, ec2.modify_subnet_attribute, **public)
+        self._account.patiently(doing, ("not_found",), ec2.modify_subnet_attribute, **public)
         self._route(id, self._gateway(id, key, doing), doing)
-        self._account.ask(doing, ec2.delete_tags, Resources=[id], Tags=[{"Key": OPEN}])
+        self._account.patiently(doing, ("not_found",), ec2.delete_tags, Resources=[id], Tags=[{"Key": OPEN}])
         self._account.until(doing, lambda: OPEN not in identity.from_list((self.get(id) or {}).get("Tags")))
         return self.get(id) or vpc
 

@@ -16,7 +16,7 @@ from ...errors import ProviderError
 from .setting import Setting
 
 T = TypeVar("T")
-_CONNECT_S, _ANSWER_S = 10.0, 30.0
+_CONNECT_S = 10.0
 _TRIES_MAX = 4
 _BUSY = ("locked", "conflict")
 _PASSING = (
@@ -65,7 +65,7 @@ class Account:
             api_endpoint=setting.url,
             application_name="provisioning",
             poll_interval=setting.poll_s,
-            timeout=(_CONNECT_S, _ANSWER_S),
+            timeout=(_CONNECT_S, setting.http_timeout_s),
         )
 
     def ask(self, doing: str, call: Callable[[], T]) -> T:

@@ -1,7 +1,7 @@
 """A server's storages at Hetzner: volumes named and labelled after it, attached raw: neither formatted nor mounted.
 
 They are made when the server is there, and deleted before it: so there is always a server by which they are found.
-One that the definition does not name any more is deleted, with what is on it: the plan has said so.
+What would shrink or go away is refused: there may be data on it.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from .identity import OF, PART, digest, resource_name
 
 
 def ensure(account: Account, server: Any, of: str, whose: dict[str, Any], wanted: Sequence[dict[str, Any]]) -> None:
-    """Make, attach, grow or delete them. whose: key, infra and name of the server.
-
-    Raises ProviderError (`needs_replacement`) where one is larger than wanted, before anything is changed.
-    """
+    """Make, attach or grow them. whose: key, infra and name of the server. Raises ProviderError as `check`."""
     attached = {(each.labels or {}).get(PART, ""): each for each in _attached(account, server, of)}
-    if large := [each["name"] for each in wanted if _size(attached.get(each["name"])) > each["size_gb"]]:
-        raise ProviderError(
-            f"the storages {', '.join(large)} of {whose['name']} can't become smaller",
-            code="needs_replacement",
-            hint="keep their size, or give a smaller one another name",
-            retryable=False,
-        )
-    for name in sorted(attached.keys() - {each["name"] for each in wanted}):
-        _delete(account, attached[name])
     for each in wanted:
         volume = attached.get(each["name"]) or _put(account, server, of, whose, each)
         if _size(volume) < each["size_gb"]:
             doing = f"growing storage {each['name']} of {whose['name']}"
             account.finish(doing, account.ask(doing, partial(volume.resize, each["size_gb"])))
+
+
+def check(name: str, seen: Sequence[dict[str, Any]], wanted: Sequence[dict[str, Any]]) -> None:
+    """Raises ProviderError (`needs_replacement`) where a storage of the server would shrink or go away."""
+    sizes = {each["name"]: each["size_gb"] for each in wanted}
+    bad = [each["name"] for each in seen if sizes.get(each["name"], 0) < each["size_gb"]]
+    if bad:
+        raise ProviderError(
+            f"server {name}: storages that would shrink or go away, with what is on them: {', '.join(bad)}",
+            code="needs_replacement",
+            hint="keep them in the definition, or delete their volumes at Hetzner first",
+            retryable=False,
+        )
 
 
 def remove(account: Account, server: Any, of: str) -> None:

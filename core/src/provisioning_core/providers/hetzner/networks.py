@@ -61,9 +61,12 @@ class Storages:
             return made.volume
 
         volume, created = make_named(self._account, wish, make, self.client.get_by_name)
-        doing = f"creating storage {wish.name}"
-        self._account.until(doing, lambda: self._now(volume, doing).status == "available")
-        return self._now(volume, doing), created
+        return volume, created
+
+    def finish(self, id: int, doing: str) -> Any:
+        """Also what a killed attempt has begun."""
+        self._account.until(doing, lambda: self._now(id, doing).status == "available")
+        return self._now(id, doing)
 
     def grow(self, volume: Any, size_gb: int, doing: str) -> None:
         if int(volume.size or 0) > size_gb:
@@ -89,8 +92,8 @@ class Storages:
         named: dict[str, Any] = {"key": "", "intent": "", "infra": "", "name": str(volume.name)}
         return Resource("storage", str(volume.id), **named, **_volume_seen(volume))
 
-    def _now(self, volume: Any, doing: str) -> Any:
-        return self._account.ask(doing, lambda: self.client.get_by_id(volume.id))
+    def _now(self, id: int, doing: str) -> Any:
+        return self._account.ask(doing, lambda: self.client.get_by_id(id))
 
 
 def make_named(account: Account, wish: Wish, make: Any, by_name: Any) -> tuple[Any, bool]:

@@ -17,7 +17,7 @@ from ...errors import ProviderError
 from ...provider import Created, Kind, Resource, Wish
 from .. import portable
 from ..claim import claim
-from . import credentials, identity, terms
+from . import credentials, disks, identity, terms
 from .account import Account
 from .identity import OPEN
 from .networks import Networks, Storages
@@ -56,15 +56,16 @@ class HetznerProvider:
         with claim(self.workspace, f"hetzner/{wish.kind}/{wish.key}"):
             if wish.kind == "server":
                 return self._create_server(wish, spec, announce)
-            found = self._find(wish.kind, wish.intent, wish.key)
-            if found is None:
-                made, created = (self._networks if wish.kind == "network" else self._storages).make(wish, spec)
-                found = self._resource(wish.kind, made)
-            else:
-                created = False
-            assert found is not None
-            announce(found)
-            return Created(found, created)
+            raw, created = self._find_raw(wish.kind, wish.intent, wish.key), False
+            if raw is None:
+                raw, created = self._room(wish.kind).make(wish, spec)
+            resource = self._resource(wish.kind, raw)
+            assert resource is not None
+            announce(resource)
+            if wish.kind == "storage":
+                resource = self._storages.resource(self._storages.finish(raw.id, f"creating storage {wish.name}"))
+                assert resource is not None
+            return Created(resource, created)
 
     def find(self, kind: Kind, *, intent: str | None = None, key: str | None = None) -> Resource | None:
         return self._find(kind, intent, key)
@@ -109,14 +110,16 @@ class HetznerProvider:
                 code="needs_replacement",
                 retryable=False,
             )
+        if wish.kind == "server":
+            disks.check(wish.name, seen["storages"], spec["storages"])
         own = {name: value for name, value in (found.labels or {}).items() if name.startswith(identity.OURS)}
         labels = dict(wish.labels) | own
         if wish.kind == "server":
             return self._update_server(found, labels, spec, seen, doing)
-        if labels != dict(found.labels or {}):
-            self._account.ask(doing, lambda: found.update(labels=labels))
         if wish.kind == "storage":
             self._storages.grow(found, spec["size_gb"], doing)
+        if labels != dict(found.labels or {}):
+            self._account.ask(doing, lambda: found.update(labels=labels))
         return self._must_resource(wish.kind, id)
 
     def power(self, id: str, action: PowerAction) -> Resource:

@@ -7,6 +7,7 @@ ssh_from       who may reach SSH of a server whose firewall does not say it: a n
 wait_for_ssh   whether create returns only when one can log in (true)
 ssh_port       at which SSH listens (22)
 deadline_s     how long one wait for the cloud may take (240)
+http_timeout_s how long one answer may take (30)
 poll_s         between two looks (1)
 url            of the API, only on loopback: a double's. HCLOUD_ENDPOINT may name any other
 """
@@ -34,6 +35,7 @@ class Setting:
     wait_for_ssh: bool = True
     ssh_port: int = 22
     deadline_s: float = 240.0
+    http_timeout_s: float = 30.0
     poll_s: float = 1.0
     url: str = URL
 
@@ -82,6 +84,7 @@ _CHECKS = {
     "wait_for_ssh": lambda value: isinstance(value, bool),
     "ssh_port": lambda value: type(value) is int and 0 < value < 65_536,
     "deadline_s": _is_seconds,
+    "http_timeout_s": _is_seconds,
     "poll_s": _is_seconds,
     "url": is_loopback,
 }
@@ -93,6 +96,7 @@ _WORDS = {
     "wait_for_ssh": "true or false",
     "ssh_port": "a port",
     "deadline_s": "a number of seconds",
+    "http_timeout_s": "a number of seconds",
     "poll_s": "a number of seconds",
     "url": "a loopback address (any other by HCLOUD_ENDPOINT)",
 }

@@ -1,0 +1,158 @@
+"""Each fault on its own, at each request of a create: whoever repeats what may be repeated ends with one of each."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning_core.doubles.aws import AwsDouble
+from provisioning_core.errors import ProviderError
+from provisioning_core.provider import Kind, Resource, Wish
+from provisioning_core.providers.aws import AwsProvider
+
+from .doubled_aws import provider as at_the_double
+
+ATTEMPTS_MAX = 6
+WHOLE: dict[str, Any] = {
+    "plan": "1cpu-1gb",
+    "firewall": [{"protocol": "tcp", "ports": [80, 80]}],
+    "storages": [{"name": "data", "size_gb": 10, "tier": "gp3"}],
+}
+OF_A_SERVER = ("ImportKeyPair", "RunInstances", "CreateSecurityGroup")
+OF_A_NETWORK = ("CreateVpc", "CreateSubnet", "CreateInternetGateway", "CreateRoute")
+
+
+def wish(kind: Kind = "server", name: str = "web-1", **spec: Any) -> Wish:
+    return Wish(kind, f"ws/wuji/{kind}/{name}", str(uuid.uuid4()), "wuji", name, spec or WHOLE)
+
+
+def made_in_the_end(provider: AwsProvider, wanted: Wish) -> Resource:
+    """As the engine does it: the same wish again, as long as the refusal says that this may help."""
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            return provider.create(wanted).resource
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+    raise AssertionError("it was never made")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", range(len(OF_A_SERVER)), ids=OF_A_SERVER)
+@pytest.mark.parametrize("fault", ["lost", "error", "throttle", "stall", "late", "stock"])
+def test_a_fault_never_makes_two(double: AwsDouble, tmp_path: Path, fault: str, place: int) -> None:
+    double.faults.change({"stall_s": 3, "late_s": 1, "next": {"create": ["none"] * place + [fault]}})
+    made = made_in_the_end(at_the_double(tmp_path, http_timeout_s=0.5), wish())
+    assert made.state == "started"
+    assert made.attributes["spec"]["storages"] == WHOLE["storages"]
+    assert made.attributes["spec"]["firewall"] == WHOLE["firewall"]
+    counted = Counter(entry.kind for entry in double.ledger.created())
+    assert counted == {"key_pair": 1, "server": 1, "volume": 2, "security_group": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", range(len(OF_A_NETWORK)), ids=OF_A_NETWORK)
+@pytest.mark.parametrize("fault", ["lost", "error", "throttle", "stall", "late"])
+def test_a_fault_never_makes_two_of_what_has_no_token(
+    double: AwsDouble, tmp_path: Path, fault: str, place: int
+) -> None:
+    double.faults.change({"stall_s": 3, "late_s": 1, "next": {"create": ["none"] * place + [fault]}})
+    provider = at_the_double(tmp_path, http_timeout_s=0.5, settle_s=2.5)
+    assert made_in_the_end(provider, wish("network", "net", cidr="10.0.0.0/24")).state == "started"
+    counted = Counter(entry.kind for entry in double.ledger.created())
+    assert counted == {"vpc": 1, "subnet": 1, "internet_gateway": 1}
+
+
+@pytest.mark.slow
+def test_what_can_not_be_seen_yet_is_not_made_again(double: AwsDouble, tmp_path: Path) -> None:
+    double.faults.change({"lag_s": 0.6})
+    provider = at_the_double(tmp_path, settle_s=3)
+    for kind, spec in (("network", {"cidr": "10.0.0.0/24"}), ("server", WHOLE), ("storage", {"size_gb": 10})):
+        ids = {provider.create(wish(kind, "one", **spec)).resource.id for _ in range(3)}  # type: ignore[arg-type]
+        assert len(ids) == 1
+    assert len(double.ledger.created("server")) == len(double.ledger.created("vpc")) == 1
+
+
+def test_a_wish_in_another_workspace_for_the_same_key_finds_what_no_list_shows(
+    double: AwsDouble, tmp_path: Path
+) -> None:
+    """Neither a lock nor a list can tell: EC2 itself refuses the token of this key with other parameters."""
+    double.faults.change({"lag_s": 0.5})
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    first = at_the_double(mine, settle_s=3).create(wish())
+    second = at_the_double(theirs, settle_s=3).create(wish())
+    assert (second.created, second.resource.id) == (False, first.resource.id)
+    assert len(double.ledger.created("server")) == 1
+
+
+def test_a_key_is_made_again_however_often_it_was_deleted(double: AwsDouble, tmp_path: Path) -> None:
+    provider = at_the_double(tmp_path)
+    same = wish()
+    ids = set()
+    for _ in range(3):
+        made = provider.create(same)
+        assert made.created
+        ids.add(made.resource.id)
+        assert provider.delete("server", made.resource.id)
+    assert len(ids) == 3
+
+
+@pytest.mark.slow
+def test_faults_of_other_requests_are_survived(double: AwsDouble, tmp_path: Path) -> None:
+    provider = at_the_double(tmp_path)
+    double.faults.change({"verbs": {"*": {"lost": 0.03, "error": 0.03}}, "seed": 7})
+    for number in range(3):
+        made = made_in_the_end(provider, wish(name=f"w-{number}"))
+        for _ in range(ATTEMPTS_MAX):
+            with suppress(ProviderError):
+                provider.delete("server", made.id)
+    assert {entry.kind for entry in double.ledger.existing()} == {"key_pair"}
+
+
+def test_an_instance_that_is_stuck_is_said_and_found_again(double: AwsDouble, tmp_path: Path) -> None:
+    double.faults.change({"next": {"create": ["none", "stuck"]}})
+    provider = at_the_double(tmp_path, deadline_s=0.5)
+    announced: list[str] = []
+    with pytest.raises(ProviderError) as refusal:
+        provider.create(wish(), announce=lambda resource: announced.append(resource.id))
+    assert (refusal.value.code, refusal.value.retryable) == ("stuck", True)
+    found = provider.find("server", key=wish().key)
+    assert found is not None
+    assert (found.id, found.state) == (announced[0], "creating")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "retryable"),
+    [
+        ({"quota": 0}, "quota_exceeded", False),
+        ({"next": {"create": ["none"] + ["stock"] * 9}}, "out_of_stock", True),
+    ],
+)
+def test_what_the_cloud_refuses_is_said_in_our_words(
+    double: AwsDouble, tmp_path: Path, change: dict[str, Any], code: str, retryable: bool
+) -> None:
+    double.faults.change(change)
+    with pytest.raises(ProviderError) as refusal:
+        at_the_double(tmp_path).create(wish())
+    assert (refusal.value.code, refusal.value.retryable) == (code, retryable)
+    assert refusal.value.hint
+    assert double.ledger.created("server") == []
+
+
+def test_wrong_and_missing_credentials_are_said(
+    double: AwsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AwsDouble(tmp_path / "other", token="right") as strict:
+        with pytest.raises(ProviderError) as refusal:
+            at_the_double(tmp_path, url=strict.url).list("server")
+        assert (refusal.value.code, refusal.value.retryable) == ("auth_failed", False)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(ProviderError) as missing:
+        at_the_double(tmp_path).list("server")
+    assert (missing.value.code, missing.value.retryable) == ("no_credentials", False)
