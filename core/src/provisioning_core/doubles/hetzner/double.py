@@ -136,10 +136,13 @@ class HetznerDouble:
 
         def listing(request: Request) -> Thing:
             selector, name = request.first("label_selector"), request.first("name")
+            fingerprint = request.first("fingerprint")
             found = [
                 module.show(world, each)
                 for each in world.listed(kind)
-                if name in (None, each["name"]) and (not selector or matches(each["labels"], selector))
+                if name in (None, each["name"])
+                and fingerprint in (None, each.get("fingerprint"))
+                and (not selector or matches(each["labels"], selector))
             ]
             return _page(path, found, request)
 
