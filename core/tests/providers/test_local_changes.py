@@ -150,7 +150,7 @@ def test_storages_are_mounted_in_the_machine_wherever_its_links_point(workspace:
 
 @needs_ssh
 def test_user_data_is_run_once_at_the_first_boot(provider: LocalProvider, level: str) -> None:
-    script = "#!/bin/sh\necho ran as $(id -un) in $PWD >> /root/ran\nexit 3\n"
+    script = "#!/bin/sh\necho ran as $(id -un) in $PWD >> ~/ran\nexit 3\n"
     if level == "process":
         with pytest.raises(ProviderError, match="it would run on this host"):
             provider.create(server(user_data=script))
@@ -160,7 +160,7 @@ def test_user_data_is_run_once_at_the_first_boot(provider: LocalProvider, level:
     eventually(lambda: ssh(made, "cat /var/lib/provisioning/user-data.done")[1] == b"3\n")
     provider.power(made.id, "reboot")
     says(made, "true")
-    assert says(made, "cat /root/ran") == "ran as root in /root"
+    assert says(made, "cat ~/ran") == "ran as root in /root"
     assert "user_data" not in made.attributes["spec"]
 
 

@@ -165,15 +165,15 @@ def _naming(workspace: Path) -> list[str]:
 @pytest.mark.skipif(GUEST is None, reason="PROVISIONING_TEST_VM names no image that boots")
 def test_a_guest_boots_is_changed_stopped_and_started(workspace: Path) -> None:
     provider = LocalProvider(workspace, {"isolation": "vm", "vm": json.loads(GUEST or "{}")})
-    wish = server(plan="1cpu-1gb", user_data="#!/bin/sh\necho ran > /root/ran\n")
+    wish = server(plan="1cpu-1gb", user_data="#!/bin/sh\necho ran > /var/ran\n")
     made = provider.create(wish)
     assert (made.created, made.resource.state) == (True, "started")
     assert says(made.resource, "hostname; id -un; nproc") == "web-1\nroot\n1"
     assert provider.create(wish).created is False
-    eventually(lambda: ssh(made.resource, "cat /root/ran")[1] == b"ran\n", within_s=120)
+    eventually(lambda: ssh(made.resource, "cat /var/ran")[1] == b"ran\n", within_s=120)
     changed = provider.update(made.resource.id, replace(wish, spec={**wish.spec, "plan": "2cpu-2gb"}))
     assert changed.state == "started"
-    assert says(changed, "nproc; cat /root/ran") == "2\nran"
+    assert says(changed, "nproc; cat /var/ran") == "2\nran"
     assert provider.power(changed.id, "stop").state == "stopped"
     assert qemu_of(workspace) is None
     again = provider.create(Wish(**{**asdict(wish), "spec": changed.attributes["spec"]}))
