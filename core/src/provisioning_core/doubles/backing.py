@@ -8,13 +8,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from .http import Answer, Request, Route
 from .upcloud.account import Account
 from .upcloud.machines import LocalMachines, NoMachines
 
 Backed = Literal["none", "local"]
+
+
+class Addresses(NamedTuple):
+    """public: for this host. private: for its neighbours."""
+
+    public: str
+    private: str
 
 
 class Backing:
@@ -28,8 +35,8 @@ class Backing:
         self._servers: dict[str, dict[str, Any]] = {}
         self._places: dict[str, dict[str, Any]] = {}
 
-    def create(self, id: str, name: str, keys: Sequence[str], network: tuple[str, str] | None) -> str | None:
-        """The address at which it is reached; None where nothing is behind it. network: id and range."""
+    def create(self, id: str, name: str, keys: Sequence[str], network: tuple[str, str] | None) -> Addresses | None:
+        """Where it is reached; None where nothing is behind it. network: id and range."""
         record: dict[str, Any] = {"uuid": id, "title": name, "hostname": name, "_ssh_keys": list(keys)}
         if network:
             self._networks.ranges[network[0]] = network[1]
@@ -38,7 +45,7 @@ class Backing:
         if place is None:
             return None
         self._places[id] = {name: place[name] for name in ("host", "port", "user")}
-        return str(place["host"])
+        return Addresses(str(place["host"]), str(place["private"]))
 
     def ready(self, id: str) -> bool:
         return id not in self._servers or self._machines.ready(self._servers[id])

@@ -15,7 +15,7 @@ from provisioning_core.providers.hetzner import HetznerProvider
 
 from ..machines import needs_ssh, says
 
-pytestmark = [pytest.mark.slow, needs_ssh]
+pytestmark = [pytest.mark.slow, needs_ssh, pytest.mark.usefixtures("namespaces")]
 
 
 @pytest.fixture
@@ -40,6 +40,9 @@ def test_create_returns_when_one_can_log_in_and_a_new_plan_keeps_what_is_there(
     says(made, "echo kept > /root/file")
     assert made.attributes["address"] == made.attributes["ssh"]["host"]
     assert provider.create(wish("server", "web-1", plan="1cpu-1gb", network="net")).created is False
+    other = provider.create(wish("server", "web-2", plan="1cpu-1gb", network="net")).resource
+    for each in (made, other):
+        assert each.attributes["private_address"] in says(each, "cat /proc/net/fib_trie")
     larger = provider.update(made.id, wish("server", "web-1", plan="cx33", network="net"))
     assert (larger.attributes["plan"], larger.state) == ("cx33", "started")
     assert says(larger, "cat /root/file") == "kept"

@@ -24,10 +24,12 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """passing, addresses: by instance id. hidden: ids that no answer shows yet. ready: is up what is behind it?"""
+    """passing, addresses, private: by instance id; private: of those that have a machine behind them. hidden: ids that
+    no answer shows yet. ready: is up what is behind it?"""
 
     passing: Mapping[str, Passing]
     addresses: Mapping[str, str]
+    private: Mapping[str, str]
     hidden: frozenset[str]
     ready: Callable[[str], bool]
 
@@ -74,6 +76,9 @@ def _dress(item: ET.Element, view: View) -> None:
         _set(item, "dnsName", "")
         for inside in item.iter(f"{{{NAMESPACE}}}publicIp"):
             inside.text = view.addresses[id]
+    if id in view.private:
+        for inside in item.iter(f"{{{NAMESPACE}}}privateIpAddress"):
+            inside.text = view.private[id]
 
 
 def _own_id(item: ET.Element) -> str | None:

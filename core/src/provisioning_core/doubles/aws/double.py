@@ -84,6 +84,7 @@ class AwsDouble:
         self._tokens: dict[tuple[str, str], tuple[str, str]] = {}
         self._passing: dict[str, Passing] = {}
         self._addresses: dict[str, str] = {}
+        self._private: dict[str, str] = {}
         self._made_at: dict[str, float] = {}
         self._keys: dict[str, str] = {}
         routes = [*admin_routes(self.ledger, self.faults), self._backing.route(), Route("POST", "/", self._answer)]
@@ -130,7 +131,9 @@ class AwsDouble:
         return befall(fault, waits, do=do, refuse=refuse, pause=self._server.pause)
 
     def _do(self, action: str, params: Params, request: Request, region: str, lag_s: float, *, stuck: bool) -> Answer:
-        before = self._account.things(region)
+        reads = action.startswith(("Describe", "Get"))
+        self._account.backend(region)  # with its images
+        before = {} if reads else self._account.things(region)
         hidden = frozenset(id for id, at in self._made_at.items() if time.time() < at + lag_s)
         self._check_hidden(params, hidden)
         self._check(action, params, region)
@@ -142,7 +145,7 @@ class AwsDouble:
         status, content = self._account.call(self._completed(action, params, region), request.headers)
         if status != 200:
             return Answer(status, content, HEADERS)
-        made = self._keep(before, region, params)
+        made = [] if reads else self._keep(before, region, params)
         if token:
             first = next(id for kind, id in made if kind in ("server", "volume"))
             self._tokens[action, token] = (_fingerprint(params), first)
@@ -191,7 +194,10 @@ class AwsDouble:
         name = re.sub(r"[^a-z0-9-]", "-", str(tags.get("Name", id)).lower()).strip("-")[:63] or id
         keys = keys_of(self._keys.get(params.get("KeyName", "")), params.get("UserData"))
         number = len(self._addresses) % (_ADDRESSES.num_addresses - 2)
-        self._addresses[id] = self._backing.create(id, name, keys, network) or str(_ADDRESSES[1 + number])
+        real = self._backing.create(id, name, keys, network)
+        self._addresses[id] = real.public if real else str(_ADDRESSES[1 + number])
+        if real and network:
+            self._private[id] = real.private
 
     def _pass(self, action: str, params: Params, made: list[tuple[str, str]], stuck: bool) -> None:
         if action not in _PASSING:
@@ -221,7 +227,7 @@ class AwsDouble:
     def _shown(self, action: str, content: bytes, hidden: frozenset[str]) -> bytes:
         if not action.startswith(("Describe", "RunInstances")):
             return content
-        return shown(content, View(self._passing, self._addresses, hidden, self._backing.ready))
+        return shown(content, View(self._passing, self._addresses, self._private, hidden, self._backing.ready))
 
     def _check_key(self, request: Request) -> str:
         """The region of the signature. Raises Refusal."""
@@ -241,19 +247,18 @@ class AwsDouble:
     def _check(self, action: str, params: Params, region: str) -> None:
         """What EC2 refuses and moto does not."""
         quota = self.faults.quota
-        servers = [id for kind, id in self._account.things(region) if kind == "server"]
         known = ("RunInstances", params.get("ClientToken", "")) in self._tokens
-        if action == "RunInstances" and quota is not None and len(servers) >= quota and not known:
-            raise Refusal("InstanceLimitExceeded", f"More instances were requested than the limit of {quota}")
-        users = self._users(region)
-        if action == "DeleteSubnet" and params.get("SubnetId") in users:
+        if action == "RunInstances" and quota is not None and not known:
+            servers = [id for kind, id in self._account.things(region) if kind == "server"]
+            if len(servers) >= quota:
+                raise Refusal("InstanceLimitExceeded", f"More instances were requested than the limit of {quota}")
+        if action == "DeleteSubnet" and params.get("SubnetId") in self._users(region):
             raise Refusal("DependencyViolation", f"The subnet '{params['SubnetId']}' has dependencies")
-        if action == "DeleteSecurityGroup" and params.get("GroupId") in users:
+        if action == "DeleteSecurityGroup" and params.get("GroupId") in self._users(region):
             raise Refusal("DependencyViolation", f"resource {params['GroupId']} has a dependent object")
         if action == "ModifyInstanceAttribute" and "InstanceType.Value" in params:
             id = params.get("InstanceId", "")
-            passing = self._passing.get(id)
-            if self._account.state(region, id) != "stopped" or (passing and time.time() < passing.until):
+            if self._account.state(region, id) != "stopped" or time.time() < self._passing_until(id):
                 raise Refusal("IncorrectInstanceState", f"The instance '{id}' is not in the 'stopped' state.")
 
     def _users(self, region: str) -> set[str]:

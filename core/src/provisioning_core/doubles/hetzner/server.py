@@ -36,8 +36,9 @@ def create(world: World, body: Thing) -> Thing:
     for each in attached:
         _join(world, server, each)
     inside = (str(attached[0]["id"]), attached[0]["subnets"][0]["ip_range"]) if attached else None
-    if address := world.backing.create(str(server["id"]), server["name"], fields["_keys"], inside):
-        world.change("server", server, _ip=address)
+    if real := world.backing.create(str(server["id"]), server["name"], fields["_keys"], inside):
+        own = server["_addresses"] | ({inside[0]: real.private} if inside else {})
+        world.change("server", server, _ip=real.public, _addresses=own)
     for each in volumes:
         world.change("volume", each, server=server["id"])
     for each in firewalls:
