@@ -204,7 +204,7 @@ def test_killed_at_any_instant_the_list_is_the_old_one_or_the_new_one(tmp_path: 
     while True:
         file = tmp_path / str(number) / "workspaces.json"
         Registry(file).register("old", tmp_path / "old")
-        register = lambda file=file: Registry(file).register("new", tmp_path / "new")  # type: ignore[misc] # noqa: E731
+        register = lambda file=file: Registry(file).register("new", tmp_path / "new")  # noqa: E731
         killed = killed_at(number, register)
         assert [entry.name for entry in Registry(file).read().entries] in (["old"], ["old", "new"])
         Registry(file).register("new", tmp_path / "new")  # no lock stays

@@ -85,7 +85,12 @@ def test_each_resource_has_the_provider_that_is_nearest(workspace: Any) -> None:
     servers: [{name: a, plan: t3.small, network: n}, {name: b, plan: cx22, provider: hetzner, network: m}]
     """
     infra = load(workspace, text)
-    assert [each.provider for each in (*infra.networks, *infra.servers)] == ["aws", "hetzner", "aws", "hetzner"]
+    assert [*(each.provider for each in infra.networks), *(each.provider for each in infra.servers)] == [
+        "aws",
+        "hetzner",
+        "aws",
+        "hetzner",
+    ]
     assert (infra.provider, infra.providers()) == ("aws", ("aws", "hetzner"))
     own = load(workspace, "servers: [{name: a, plan: x}]")
     assert own.provider == own.servers[0].provider == load_workspace(workspace.path).provider

@@ -31,9 +31,9 @@ PLAYBOOK = """\
     - name: a file with what was given
       ansible.builtin.copy:
         content: "{{ greeting }} from {{ inventory_hostname }}\\n"
-        dest: /root/greeting
+        dest: /var/tmp/greeting
     - name: read it
-      ansible.builtin.command: cat /root/greeting
+      ansible.builtin.command: cat /var/tmp/greeting
       register: read
       changed_when: false
     - ansible.builtin.set_fact:

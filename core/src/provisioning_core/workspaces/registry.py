@@ -1,6 +1,6 @@
 """The workspaces that a user has registered, and the active one: one JSON file, written whole or not at all.
 
-    {"active": "wuji" or null, "workspaces": [{"name": "wuji", "path": "/home/me/wuji"}]}
+    {"active": "wuji" or null, "workspaces": [{"name": "wuji", "path": "/home/you/wuji"}]}
 
 The active one is used where there is no workspace upwards from here. Two processes at once: one after the other, by a
 lock that ends with its process.
