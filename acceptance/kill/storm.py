@@ -44,6 +44,7 @@ class Report:
 
     seed: int
     creates: int
+    kills_wanted: int
     kills: int = 0
     seconds: float = 0.0
     created: dict[str, int] = field(default_factory=dict)
@@ -145,7 +146,7 @@ def run_storm(
     root: Path, *, creates: int, kills: int, seed: int, stall_s: float, names: Sequence[str] = CLOUDS
 ) -> Report:
     chance = random.Random(seed)
-    report = Report(seed, creates)
+    report = Report(seed, creates, kills)
     begun = time.monotonic()
     with clouds(root, names, {**RATES, "stall_s": stall_s, "seed": seed}) as doubles:
         workspace = write_workspace(root, doubles, stall_s)
@@ -157,20 +158,29 @@ def run_storm(
         infras = {define(workspace, n, cloud, servers): (cloud, servers) for n, cloud, servers in waves}
         storm = _Storm(daemon, doubles, list(infras), seed)
         daemon.start()
-        while not storm.over(report.kills >= kills):
-            storm.submit()
-            # The kills are spread over the creates, wherever each of them then stands.
-            if report.kills < kills and storm.created() >= report.kills * creates / kills * 0.95:
-                if not daemon.ends_within(chance.uniform(0.0, 0.5)):
-                    daemon.kill()
-                    report.kills += 1
-                assert daemon.died_by_kill(), f"the daemon ended by itself: see {root / 'daemon/daemon.log'}"
-                daemon.start()
-        report.failed = [name for name, found in storm.ended.items() if found["status"] != "succeeded"]
-        _judge(doubles, infras, report)
-        assert daemon.stop() == 0, "the daemon did not stop cleanly"
+        try:
+            _rage(storm, daemon, chance, report, root)
+            report.failed = [name for name, found in storm.ended.items() if found["status"] != "succeeded"]
+            _judge(doubles, infras, report)
+        finally:
+            code = daemon.stop() if daemon.alive() else None
+        assert code == 0, "the daemon did not stop cleanly"
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _rage(storm: _Storm, daemon: Daemon, chance: random.Random, report: Report, root: Path) -> None:
+    """Until all is made. The kills are spread over the creates, wherever each of them then stands."""
+    while not storm.over(report.kills >= report.kills_wanted):
+        storm.submit()
+        if report.kills < report.kills_wanted:
+            if storm.created() < report.kills * report.creates / report.kills_wanted * 0.95:
+                continue
+            if not daemon.ends_within(chance.uniform(0.0, 0.5)):
+                daemon.kill()
+                report.kills += 1
+            assert daemon.died_by_kill(), f"the daemon ended by itself: see {root / 'daemon/daemon.log'}"
+            daemon.start()
 
 
 class _Storm:
@@ -212,7 +222,7 @@ class _Storm:
             if found["ended_at"]:
                 self.ended[infra] = found
                 del self._open[infra]
-        if self._open and len(self._open) == OPEN_MAX:
+        if self._open:
             time.sleep(0.05)
         return not self._waiting and not self._open
 

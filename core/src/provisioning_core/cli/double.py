@@ -90,7 +90,7 @@ def double(
     """Start a double of a cloud: its API, on this machine, with a ledger of all it makes and faults on request.
 
     Ctrl-C ends it. Local machines behind its servers are removed then, unless --keep; with --state what it has made is
-    there again at the next start.
+    there again at the next start (of aws only the ledger: what it made is in memory).
     """
     from ..doubles.faults import Faults
 
@@ -123,7 +123,7 @@ def _make(name: str, directory: Path, **given: Any) -> Any:
         raise UsageError(
             f"the double of {name} needs a package that is not installed: {error.name}",
             code="not_installed",
-            hint=f"pip install {error.name}",
+            hint="pip install 'provisioning-core[doubles]'",
         ) from error
     try:
         return make(directory, **given)

@@ -93,7 +93,8 @@ def tell_limits(session: Session, servers: Sequence[Resource]) -> None:
     for server in servers:
         shared, refusal = server.attributes.get("shared_with_host"), server.attributes.get("network_refusal")
         if shared:
-            what = f"plain processes here, less isolated: they share {', '.join(map(str, shared))} with this machine"
+            plain = "plain processes here, less isolated: " if server.attributes.get("isolation") == "process" else ""
+            what = f"{plain}they share {', '.join(map(str, shared))} with this machine"
             told.setdefault(what, []).append(server.name)
         if refusal:
             told.setdefault(f"no other server can be reached: {refusal}", []).append(server.name)
