@@ -67,6 +67,20 @@ def test_a_generated_taskserv_passes_its_test_at_once(kind: str, tmp_path: Path,
     assert "fresh passed: version 1, 1 changes" in done.stdout
 
 
+def test_a_taskserv_is_generated_for_an_infrastructure_that_is_there(tmp_path: Path, shell: dict[str, str]) -> None:
+    workspace = tmp_path / "ws"
+    (workspace / "infra").mkdir(parents=True)
+    (workspace / "provisioning.yaml").write_text("name: ws\nprovider: local\n")
+    (workspace / "infra" / "shop.yaml").write_text("servers: []\n")
+    for infra, code in (("../../other", 2), ("ship", 3)):
+        for verb in ("generate", "show", "test"):
+            done = run(f"provisioning taskserv {verb} fresh --infra {infra}", workspace, shell)
+            assert done.returncode == code, done.stdout + done.stderr
+    assert not (tmp_path / "other").exists() and not (workspace / "infra" / "ship").exists()
+    done = run("provisioning taskserv generate nginx --infra shop", workspace, shell)
+    assert done.returncode == 0 and "it takes the place of the built-in nginx" in done.stderr
+
+
 def test_a_taskserv_that_changes_something_each_time_fails_its_test(tmp_path: Path, shell: dict[str, str]) -> None:
     (tmp_path / "provisioning.yaml").write_text("name: ws\nprovider: local\n")
     folder = tmp_path / "taskservs" / "restless"

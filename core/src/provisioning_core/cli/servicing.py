@@ -208,7 +208,10 @@ def show_taskserv(session: Session, name: str, infra: str | None) -> None:
     from ..render.table import table
     from ..taskservs import find_taskserv
 
-    found = find_taskserv(open_workspace(session), infra, name)
+    workspace = open_workspace(session)
+    if infra is not None:
+        workspace.infra_file(infra)
+    found = find_taskserv(workspace, infra, name)
     manifest = found.manifest
     parameters = [_described(each) for each in manifest.parameters]
     item = {

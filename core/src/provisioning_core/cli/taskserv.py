@@ -153,11 +153,15 @@ def check_updates(session: Session, infra: str) -> None:
 @with_session
 def generate(session: Session, name: str, kind: Any, infra: str | None) -> None:
     """Make the folder of a new taskserv, which passes its test as it is."""
+    from ..taskservs import find_taskserv
     from ..taskservs.generating import generate as make
     from .inventory import open_workspace
 
-    folder = make(open_workspace(session), name, kind, infra)
+    workspace = open_workspace(session)
+    folder = make(workspace, name, kind, infra)
     session.print(str(folder))
+    if hidden := find_taskserv(workspace, infra, name).hidden:
+        session.say(f"{session.err.paint('note:', 'warn')} it takes the place of the {' and the '.join(hidden)} {name}")
     of = f" --infra {infra}" if infra else ""
     session.next_commands(("test", f"provisioning taskserv test {name}{of}"))
 
@@ -180,7 +184,10 @@ def test(session: Session, name: str, infra: str | None, level: Any) -> None:
     from ..taskservs.trial import try_taskserv
     from .inventory import open_workspace
 
-    done = try_taskserv(open_workspace(session), infra, name, level=level, tell=session.say)
+    workspace = open_workspace(session)
+    if infra is not None:
+        workspace.infra_file(infra)
+    done = try_taskserv(workspace, infra, name, level=level, tell=session.say)
     if not session.for_people:
         session.print_document("Trial", done, "name")
     else:

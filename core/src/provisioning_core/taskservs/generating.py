@@ -18,12 +18,15 @@ KINDS: tuple[Kind, ...] = ("pyinfra", "script", "nu")
 def generate(workspace: Workspace, name: str, kind: Kind, infra: str | None = None) -> Path:
     """The new folder, whole or not at all: in the workspace's layer, or with infra in that one's.
 
-    Raises UsageError for what is no name, ConflictError where there is one already.
+    Raises UsageError for what is no name, NotFoundError for an infrastructure that is not there, ConflictError where
+    there is one already.
     """
     if not LABEL.fullmatch(name):
         raise UsageError(
             f"{shown(name)} is not accepted as the name of a taskserv", code="bad_name", hint=f"accepted: {LABEL_WORDS}"
         )
+    if infra is not None:
+        workspace.infra_file(infra)
     root = workspace.path / "taskservs" if infra is None else workspace.path / "infra" / infra / "taskservs"
     folder = root / name
     if folder.exists():
