@@ -128,3 +128,8 @@ def test_login_refuses_half_a_login_without_showing_it(shell: Shell, given: str)
 def test_a_provider_without_credentials_says_so(shell: Shell) -> None:
     done = shell("provider", "login", "local")
     assert done.returncode == 2 and "needs no credentials" in done.stderr
+
+
+def test_a_provider_whose_own_tools_keep_its_credentials_says_where(shell: Shell) -> None:
+    done = shell("provider", "login", "aws", given="token=ucat_0123456789\n")
+    assert done.returncode == 2 and "AWS_PROFILE" in done.stderr and "needs no credentials" not in done.stderr

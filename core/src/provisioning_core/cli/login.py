@@ -25,7 +25,7 @@ LINE_BYTES_MAX = 64 * 1024
     examples="""
         provisioning provider login upcloud                       # asks
         echo "token=$TOKEN" | provisioning provider login upcloud # FIELD=VALUE lines
-        provisioning provider login aws --backend keyring
+        provisioning provider login hetzner --backend keyring
     """,
 )
 @click.argument("name")
@@ -62,13 +62,16 @@ def declared(name: str) -> tuple[Sequence[CredentialField], Sequence[Sequence[st
     made_by = provider_class(name)
     fields: Any = getattr(made_by, "credential_fields", None)
     needed: Any = getattr(made_by, "credentials_needed", ())
+    module = None
     if fields is None:
         package = made_by.__module__.rpartition(".")[0] or made_by.__module__
         beside = f"{package}.credentials"
         module = import_module(beside) if find_spec(beside) is not None else None
         fields, needed = getattr(module, "FIELDS", None), getattr(module, "NEEDED", ())
     if not fields:
-        raise UsageError(f"the provider {name} needs no credentials", code="no_login")
+        elsewhere: str | None = getattr(module, "HINT", None)  # Of one whose own tools keep them, as those of AWS do.
+        needs = "keeps its credentials elsewhere" if elsewhere else "needs no credentials"
+        raise UsageError(f"the provider {name} {needs}", code="no_login", hint=elsewhere)
     return fields, needed
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from provisioning_core.doubles.aws import AwsDouble
-from provisioning_core.errors import ProviderError
+from provisioning_core.errors import AuthError, ProviderError
 from provisioning_core.provider import Kind, Resource, Wish
 from provisioning_core.providers.aws import AwsProvider
 
@@ -153,6 +153,6 @@ def test_wrong_and_missing_credentials_are_said(
         assert (refusal.value.code, refusal.value.retryable) == ("auth_failed", False)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(ProviderError) as missing:
+    with pytest.raises(AuthError) as missing:
         at_the_double(tmp_path).list("server")
-    assert (missing.value.code, missing.value.retryable) == ("no_credentials", False)
+    assert missing.value.code == "no_credentials"

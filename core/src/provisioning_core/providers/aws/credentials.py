@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ProviderError
+from ...errors import AuthError
 
 HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; `aws configure` writes ~/.aws/credentials"
 
 
 def session(region: str) -> Any:
-    """A boto3 session with credentials. Raises ProviderError (`no_credentials`)."""
+    """A boto3 session with credentials. Raises AuthError (`no_credentials`)."""
     import boto3
     from botocore.exceptions import BotoCoreError
 
@@ -23,7 +23,7 @@ def session(region: str) -> Any:
         made = boto3.Session(region_name=region)
         found = made.get_credentials()
     except BotoCoreError as error:
-        raise ProviderError(f"AWS: {error}", code="no_credentials", hint=HINT, retryable=False) from error
+        raise AuthError(f"AWS: {error}", code="no_credentials", hint=HINT) from error
     if found is None:
-        raise ProviderError("no credentials for AWS", code="no_credentials", hint=HINT, retryable=False)
+        raise AuthError("no credentials for AWS", code="no_credentials", hint=HINT)
     return made
