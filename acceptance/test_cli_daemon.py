@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -59,6 +60,17 @@ def commands(tmp_path: Path, workspace: Path) -> Iterator[Commands]:
     commands = Commands(tmp_path)
     yield commands
     commands("orchestrator", "stop")
+
+
+def test_start_tells_the_other_commands_all_that_it_was_told(commands: Commands, tmp_path: Path) -> None:
+    data = tmp_path / "data of mine"
+    started = commands("orchestrator", "start", "--port", str(commands.port), "--data-dir", str(data))
+    line = next(line for line in started.stderr.splitlines() if "export" in line)
+    told = dict(word.split("=", 1) for word in shlex.split(line.partition("export")[2]))
+    assert told["PROVISIONING_DATA_DIR"] == str(data)
+    listed = commands("workflow", "list", **told)
+    assert listed.returncode == 0, listed.stderr
+    assert commands("orchestrator", "stop", **told).returncode == 0
 
 
 def test_start_status_logs_and_stop_are_one_life(commands: Commands) -> None:

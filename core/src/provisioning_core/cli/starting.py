@@ -235,8 +235,11 @@ def _tell(session: Session, health: dict[str, Any], how: str) -> None:
     pid = f"   pid {document['pid']}" if document["pid"] else ""
     session.say(f"{glyph} orchestrator{version} {how}   {document['url']}{pid}")
     session.say(f"  data   {document['data_dir']}")
-    if session.settings.url().origin == "--url" and how == "runs":
-        session.say(f"  for the other commands: export PROVISIONING_URL={document['url']}")
+    named = [f"PROVISIONING_URL={document['url']}"] if session.settings.url().origin == "--url" else []
+    if session.settings.data_dir().origin == "--data-dir":  # Its token is there, and where the others look is none.
+        named.append(f"PROVISIONING_DATA_DIR={shlex.quote(str(Path(document['data_dir']).absolute()))}")
+    if named and how == "runs":
+        session.say(f"  for the other commands: export {' '.join(named)}")
     if how == "runs":
         session.say(as_called("  next   provisioning server create INFRA --orchestrated"))
     raise Exit(exits.SUCCEEDED)
