@@ -30,7 +30,7 @@ from provisioning_orchestrator.testing.fake_dispatch import Faults, Play
 from provisioning_orchestrator.testing.memory_store import MemoryStore
 from provisioning_orchestrator.testing.playbook import task
 from provisioning_orchestrator.workflow.machine import Machine
-from provisioning_orchestrator.workflow.records import AttemptStatus, Changes, Snapshot
+from provisioning_orchestrator.workflow.records import AttemptStatus, Changes, Parent, Snapshot
 from provisioning_orchestrator.workflow.spec import RetryPolicy
 
 HOUR = Play(duration_s=3_600.0)
@@ -543,3 +543,57 @@ def test_intents_differ_by_task_and_workflow_and_never_change() -> None:
     one, two = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
     assert task_intent(one, "a") == str(uuid5(UUID(one), "a")), "clouds know it: it can't be made another way later"
     assert len({task_intent(one, "a"), task_intent(one, "b"), task_intent(two, "a")}) == 3
+
+
+# --- children --------------------------------------------------------------------------------------------------------
+
+
+def test_a_later_attempt_lends_its_slot_to_the_child_of_an_earlier_one() -> None:
+    def script(spec: AttemptSpec) -> Play:
+        if spec.id.workflow == "wf_1":
+            return Play(1.0, Exited(exit_code=1)) if spec.id.number == 1 else HOUR
+        return Play(10.0)
+
+    async def body(bench: Bench) -> None:
+        again = RetryPolicy(attempts_max=2, delay_s=1.0, delay_max_s=1.0, jitter=0.0)
+        parent = await bench.submit(task("p", retry=again, **LONG))
+        await bench.until(lambda: len(bench.world.starts) == 1)
+        tasks = [task("a"), task("b", "a")]
+        child, _ = await bench.engine.submit("child", tasks, None, Parent(parent, "p", 1))
+        assert await bench.ended(child) == "succeeded"
+        assert bench.disk.find(parent).row.ended_at is None, "it was not waited for"
+        assert bench.engine.admission.running == 1
+
+    on_bench(body, script=script, slots=1)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_child_whose_parent_was_cancelled_and_ended_meanwhile_is_cancelled(killed: bool) -> None:
+    async def body(bench: Bench) -> None:
+        written = asyncio.Event()
+
+        class Slow(Between):
+            async def submit(self, row: Any, *more: Any) -> str:
+                id: str = await self._store.submit(row, *more)
+                if row.parent is not None:
+                    await bench.engine.cancel(row.parent.workflow)
+                    await bench.ended(row.parent.workflow)
+                    written.set()
+                    if killed:
+                        await asyncio.Event().wait()
+                return id
+
+        await bench.engine.stop()
+        bench.open(Slow)
+        await bench.engine.start()
+        parent = await bench.submit(task("p", **LONG))
+        await bench.until(lambda: len(bench.world.starts) == 1)
+        work = asyncio.create_task(bench.engine.submit("child", [task("c", **LONG)], None, Parent(parent, "p", 1)))
+        await written.wait()
+        if killed:
+            work.cancel()
+            await bench.restart()
+        assert await bench.ended("wf_2") == "cancelled"
+        await asyncio.wait([work])
+
+    on_bench(body, script=lambda _: HOUR)

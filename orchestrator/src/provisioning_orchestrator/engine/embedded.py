@@ -31,6 +31,7 @@ from ..ports import (
     StoreFailed,
     StoreFull,
     Submitter,
+    UnreadableRecord,
 )
 from ..workflow import commands, events
 from ..workflow.admission import Admission
@@ -144,8 +145,9 @@ class EmbeddedEngine:
             return id, False  # it is durable: the next daemon takes it up
         self.take_up(self.register(id, machine), wishes)
         self.grant()
-        if parent is not None and self._is_cancelled(parent.workflow):
-            await self.cancel(id)  # its parent was cancelled while it was written
+        if parent is not None and await self._was_cancelled(parent.workflow):
+            with contextlib.suppress(NotPossibleNow):  # it has ended by itself
+                await self.cancel(id)  # its parent was cancelled while it was written
         return id, False
 
     def submitter(self, attempt: AttemptId) -> Submitter | None:
@@ -185,6 +187,15 @@ class EmbeddedEngine:
     def _is_cancelled(self, workflow: str) -> bool:
         actor = self._actors.get(workflow)
         return actor is not None and actor.machine.state.row.cancel_requested
+
+    async def _was_cancelled(self, workflow: str) -> bool:
+        """The same of one that may have ended since, or is set aside."""
+        if workflow in self._actors:
+            return self._is_cancelled(workflow)
+        try:
+            return (await self._store.load(workflow)).workflow.cancel_requested
+        except (NotFound, UnreadableRecord):
+            return False
 
     async def resolve(self, workflow: str, task: str, as_: events.Resolution) -> None:
         actor = self._actors.get(workflow)
@@ -290,6 +301,13 @@ class EmbeddedEngine:
         """Children of a cancelled workflow that a crash left behind."""
         for workflow in [id for id in self._actors if self._is_cancelled(id)]:
             await self._cancel_children(workflow)
+        parents = {id: actor.machine.state.row.parent for id, actor in self._actors.items()}
+        gone = dict.fromkeys(parent.workflow for parent in parents.values() if parent is not None)
+        doomed = [id for id in gone if id not in parents and await self._was_cancelled(id)]
+        for workflow in doomed:
+            for child in self._children.of(workflow):
+                with contextlib.suppress(NotPossibleNow):
+                    await self.cancel(child)
 
     def begin_granting(self) -> None:
         """From now on slots are given out: before, it is not known how many are held by attempts that live on."""
@@ -300,8 +318,11 @@ class EmbeddedEngine:
         """Give free slots to who asked first."""
         if not self._recovered.is_set():
             return
-        for workflow, seq in self.admission.grants():
-            self._actors[workflow].tell(events.SlotGranted(seq, self._clock.now()))
+        while granted := self.admission.grants():
+            for workflow, seq in granted:
+                if self._children.unfinished(workflow, seq):  # submitted by an attempt before this one
+                    self.admission.lend(workflow, seq)
+                self._actors[workflow].tell(events.SlotGranted(seq, self._clock.now()))
 
     async def quarantine(self, workflow: str, reason: str) -> None:
         log.error("%s is set aside: %s", workflow, reason)
