@@ -194,7 +194,9 @@ def test_the_graph_shows_all_levels_in_every_form(program: Any, workspace: Path)
 def test_clusters_are_made_listed_shown_and_deleted(program: Any, workspace: Path) -> None:
     define(workspace, CHANGED)
     assert program("cluster", "list", "-o", "name").stdout == "front\n"
-    assert program("cluster", "create", "wuji", "front").returncode == 0
+    created = program("cluster", "create", "wuji", "front")
+    assert created.returncode == 0
+    assert "provisioning cluster delete wuji front\n" in created.stderr, "never more than was made"
     assert list(plans(workspace)) == ["web-1", "web-2"]
     document = json.loads(program("cl", "show", "wuji", "front", "--json").stdout)
     assert [(each["server"], each["state"]) for each in document["servers"]] == [
@@ -204,8 +206,19 @@ def test_clusters_are_made_listed_shown_and_deleted(program: Any, workspace: Pat
     assert program("cluster", "delete", "wuji", "front").returncode == 2
     assert program("cluster", "delete", "wuji", "front", "--yes").returncode == 0
     assert plans(workspace) == {}
+    again = program("cluster", "delete", "wuji", "front", "--yes")
+    assert "Nothing to do: no server of the cluster front of wuji exists." in again.stderr
     done = program("cluster", "show", "wuji", "fornt")
     assert (done.returncode, "Did you mean 'front'?" in done.stderr) == (3, True)
+
+
+def test_a_server_that_is_gone_already_is_named_and_those_that_are_left_are_shown(made: Any) -> None:
+    assert made("server", "delete", "wuji", "web-2", "--yes").returncode == 0
+    again = made("server", "delete", "wuji", "web-2", "--yes")
+    assert (again.returncode, "Nothing to do: of wuji there is no web-2." in again.stderr) == (0, True)
+    assert made("server", "delete", "wuji", "web-2", "--yes", "-o", "name").stdout == "web-1\n"
+    created = made("server", "create", "wuji", "web-2")
+    assert "provisioning server delete wuji web-2\n" in created.stderr, "never more than was made"
 
 
 def test_a_server_is_stopped_started_and_rebooted(made: Any) -> None:

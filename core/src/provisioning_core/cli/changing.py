@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -181,8 +181,8 @@ def _call(wish: Change, plan: Plan, done: Plan, allow: frozenset[str]) -> Call:
 def _nothing_to_do(session: Session, wish: Change, plan: Plan, clouds: Clouds) -> None:
     """Say so and show what is there."""
     if wish.verb == "delete":
-        session.say(f"Nothing to do: nothing of {wish.infra} exists.")
-        print_servers(session, clouds.workspace, [], "")
+        session.say(f"Nothing to do: {_what_is_gone(wish)}.")
+        print_servers(session, clouds.workspace, _servers(wish, plan, clouds), f"no servers of {plan.infra} are left")
         return
     counts = [(kind, sum(each.kind == kind for each in plan.changes)) for kind in ("server", "network", "taskserv")]
     if wish.resource != "infra":
@@ -191,6 +191,14 @@ def _nothing_to_do(session: Session, wish: Change, plan: Plan, clouds: Clouds) -
     told = f"{there} of {plan.infra} there already" if there else f"{plan.infra} defines no servers"
     session.say(f"Nothing to do: {told}.")
     _tell_result(session, wish, plan, clouds, None)
+
+
+def _what_is_gone(wish: Change) -> str:
+    if not wish.names:
+        return f"nothing of {wish.infra} exists"
+    if wish.resource == "cluster":
+        return f"no server of the cluster {wish.names[0]} of {wish.infra} exists"
+    return f"of {wish.infra} there is no {' and no '.join(wish.names)}"
 
 
 def _servers(wish: Change, plan: Plan, clouds: Clouds) -> list[Found]:
@@ -226,12 +234,8 @@ def _tell_result(session: Session, wish: Change, plan: Plan, clouds: Clouds, wor
         return
     tell_limits(session, [each.resource for each in servers])
     if session.for_people:
-        again = " --orchestrated" if wish.manner.orchestrated else ""
-        resource = "infra" if wish.resource == "infra" else "server"
-        commands = [
-            ("enter", f"provisioning server ssh {_first(plan, servers)}"),
-            ("delete", f"provisioning {resource} delete {plan.infra}{again}"),
-        ]
+        undo = replace(wish, verb="delete", file=None)
+        commands = [("enter", f"provisioning server ssh {_first(plan, servers)}"), ("delete", undo.command)]
         if workflow is not None:
             commands.insert(1, ("look", f"provisioning workflow show {workflow}"))
         session.say()
