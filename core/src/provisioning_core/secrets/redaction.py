@@ -183,7 +183,8 @@ def encodings(value: str) -> set[bytes]:
     raw = value.encode("utf-8", "surrogatepass")
     found = {raw, value.encode("utf-16-le", "surrogatepass"), value.encode("utf-16-be", "surrogatepass")}
     found |= _hex(raw) | _base64(raw) | _percent(raw)
-    found |= {text.encode("utf-8", "surrogatepass") for text in _quoted(value)}
+    found |= {text.encode("utf-8", "surrogatepass") for text in (*_quoted(value), *_json(value))}
+    found.add(repr(raw)[2:-1].encode())  # as Python shows bytes
     lines = [line.strip() for line in raw.splitlines()]
     if len(lines) > 1:
         found |= {line for line in lines if not line.startswith(b"-----")}
@@ -235,3 +236,16 @@ def _quoted(value: str) -> set[str]:
         html.replace("'", "&#39;"),
         value.replace("\n", "\r\n"),
     }
+
+
+def _json(value: str) -> Iterator[str]:
+    """As the JSON of others than Python has it: Go's (OpenTofu, kubectl …), Gson's and .NET's escape more."""
+    for text in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        upper = _CODE.sub(lambda code: "\\u" + code[1].upper(), text)
+        for base, form in ((text, "\\u%04x"), (upper, "\\u%04X")):
+            for more in ("", "&<>", "&<>'=", "&<>'+`\""):
+                plain = base.replace('\\"', '"') if '"' in more else base
+                yield "".join(form % ord(char) if char in more else char for char in plain)
+
+
+_CODE = re.compile(r"\\u([0-9a-f]{4})")
