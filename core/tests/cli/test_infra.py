@@ -78,6 +78,17 @@ def test_a_kept_plan_is_applied_exactly_and_refused_when_it_is_stale(made: Any, 
     assert made("infra", "apply", "none.json").returncode == 2
 
 
+def test_a_plan_of_another_workspace_is_refused_before_it_is_shown(made: Any, workspace: Path) -> None:
+    define(workspace, CHANGED)
+    made("infra", "plan", "wuji", "--out", "p.json")
+    theirs = json.loads((workspace / "p.json").read_text()) | {"workspace": "theirs"}
+    (workspace / "p.json").write_text(json.dumps(theirs))
+    for flags in ((), ("--check",)):
+        done = made("infra", "apply", "p.json", *flags)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: the plan p.json is for the workspace 'theirs', this is ")
+
+
 def test_a_create_changes_and_names_what_it_leaves(made: Any, workspace: Path) -> None:
     define(workspace, CHANGED.replace("db-1, plan: 1cpu-1gb", "db-1, plan: 1cpu-1gb, image: debian-12"))
     assert made("infra", "create", "wuji").returncode == 0

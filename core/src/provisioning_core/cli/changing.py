@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import UsageError
 from ..render.documents import line
 from ..render.text import plural
+from ..yamlfile import shown
 from . import exits
 from .exits import Exit
 from .inventory import existing, open_workspace, print_servers, tell_limits
@@ -51,7 +52,7 @@ def change(session: Session, wish: Change) -> None:
     workspace = open_workspace(session)
     clouds = Clouds(workspace)
     plan = _plan(clouds, wish)
-    _check_apply(session, wish, plan)
+    _check_apply(session, wish, plan, workspace.id)
     if wish.manner.check:
         print_plans(session, [plan])
         raise Exit(exits.CHANGES if wish.manner.exit_code and not plan.nothing_to_do else exits.SUCCEEDED)
@@ -95,11 +96,17 @@ def _check(session: Session, wish: Change) -> None:
         )
 
 
-def _check_apply(session: Session, wish: Change, plan: Plan) -> None:
-    """A plan that takes something is confirmed as a delete is. Raises UsageError."""
+def _check_apply(session: Session, wish: Change, plan: Plan, workspace_id: str) -> None:
+    """A plan is of this workspace, and one that takes something is confirmed as a delete is. Raises UsageError."""
     manner = wish.manner
     if wish.verb != "apply":
         return
+    if plan.workspace != workspace_id:
+        raise UsageError(
+            f"the plan {wish.file} is for the workspace {shown(plan.workspace)}, this is {workspace_id}",
+            code="other_workspace",
+            hint="go there, or name it with --workspace",
+        )
     if manner.confirm is not None and manner.confirm != plan.infra:
         raise UsageError(
             f"--confirm={manner.confirm} does not name {plan.infra}; nothing was applied", code="unconfirmed"
