@@ -597,3 +597,33 @@ def test_a_child_whose_parent_was_cancelled_and_ended_meanwhile_is_cancelled(kil
         await asyncio.wait([work])
 
     on_bench(body, script=lambda _: HOUR)
+
+
+def test_a_cancel_that_a_crash_cuts_short_between_parent_and_child_is_finished_at_the_start() -> None:
+    async def body(bench: Bench) -> None:
+        cut = asyncio.Event()
+        cancelling = False
+
+        class Cut(Between):
+            async def append(self, workflow: str, expected: int, changes: Changes) -> None:
+                if cancelling and workflow == "wf_2":
+                    cut.set()
+                    await asyncio.Event().wait()
+                await self._store.append(workflow, expected, changes)
+
+        await bench.engine.stop()
+        bench.open(Cut)
+        await bench.engine.start()
+        parent = await bench.submit(task("p", **LONG))
+        await bench.until(lambda: len(bench.world.starts) == 1)
+        child, _ = await bench.engine.submit("child", [task("c", **LONG)], None, Parent(parent, "p", 1))
+        await bench.until(lambda: len(bench.world.starts) == 2)
+        cancelling = True
+        work = asyncio.create_task(bench.engine.cancel(parent))
+        await cut.wait()
+        work.cancel()
+        await bench.restart()
+        assert [await bench.ended(id) for id in (parent, child)] == ["cancelled", "cancelled"]
+        await asyncio.wait([work])
+
+    on_bench(body, script=lambda _: HOUR)

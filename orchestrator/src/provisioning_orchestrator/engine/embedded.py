@@ -164,10 +164,9 @@ class EmbeddedEngine:
     async def cancel(self, workflow: str) -> None:
         actor = self._actors.get(workflow)
         if actor is not None:
-            # Children first: a crash in between leaves a parent whose cancel was not answered, and is asked for again.
-            await self._cancel_children(workflow)
+            # The parent first: a crash in between leaves its wish, and the next start does the rest (cancel_orphans).
             await self._decided(actor.ask(events.CancelRequested(self._clock.now())), workflow)
-            await self._cancel_children(workflow)  # what it submitted in the meantime
+            await self._cancel_children(workflow)
             return
         row = (await self._store.load(workflow)).workflow
         _check_ended(row)
@@ -298,7 +297,7 @@ class EmbeddedEngine:
             self.admission.lend(workflow, seq)
 
     async def cancel_orphans(self) -> None:
-        """Children of a cancelled workflow that a crash left behind."""
+        """Children of cancelled workflows that a crash left behind, of ended ones too."""
         for workflow in [id for id in self._actors if self._is_cancelled(id)]:
             await self._cancel_children(workflow)
         parents = {id: actor.machine.state.row.parent for id, actor in self._actors.items()}
