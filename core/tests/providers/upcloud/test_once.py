@@ -116,12 +116,15 @@ def test_a_create_whose_answer_is_lost_finds_its_server(
     assert made(double) == 1
 
 
-def test_a_request_that_is_obeyed_late_is_waited_for(double: UpCloudDouble, workspace: Path) -> None:
+def test_a_request_that_is_obeyed_late_is_waited_for_and_that_is_said(
+    double: UpCloudDouble, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The caller has given up long before the server is made."""
     double.faults.change({"next": {"create": ["late"]}, "late_s": 1.0})
     first = UpCloudProvider(workspace, QUICK | {"http_timeout_s": 0.3}).create(wish())
     assert first.created
     assert made(double) == 1
+    assert capsys.readouterr().err.count("was not answered: looking for it for up to") == 1
 
 
 def test_a_5xx_is_an_error_that_may_be_retried_once_the_window_is_over(double: UpCloudDouble, workspace: Path) -> None:

@@ -45,11 +45,13 @@ class Once:
             return found
         if key is None:
             return None
+        told = False
         while True:
             left_s = unsettled_s(self._workspace, _claimed(kind, key), self._account.setting.settle_s)
             found = self._listed(kind, f"{KEY}={written_key(key)}") or self._marked(kind, key)
             if found is not None or left_s <= 0:
                 return found
+            told = told or _tell(kind, key, left_s)
             time.sleep(min(self._account.setting.poll_s, left_s))
 
     def create(self, wish: Wish, body: Callable[[], dict[str, Any]]) -> tuple[Raw, bool]:
@@ -97,6 +99,7 @@ class Once:
 
     def _settled(self, wish: Wish, label: str, held: Claim, *, wait: bool) -> Raw | None:
         """What a list shows, or the mark's id leads to; wait: looked for until the window is over."""
+        told = False
         while True:
             left_s = held.remaining_s(self._account.setting.settle_s) if wait else 0.0
             if (found := self._listed(wish.kind, label)) is not None:
@@ -104,6 +107,7 @@ class Once:
                 return found
             if (found := self._marked(wish.kind, wish.key)) is not None or left_s <= 0:
                 return found
+            told = told or _tell(wish.kind, wish.key, left_s)
             time.sleep(min(self._account.setting.poll_s, left_s))
 
     def _listed(self, kind: Kind, label: str) -> Raw | None:
@@ -119,6 +123,12 @@ class Once:
         id = claimed_id(self._workspace, _claimed(kind, key))
         found = self._account.get(kind, id) if id else None
         return found if found is not None and key_of(labels_of(found)) == key else None
+
+
+def _tell(kind: Kind, key: str, left_s: float) -> bool:
+    """Why nothing seems to happen: a wait may be as long as the settle window."""
+    sys.stderr.write(f"a create of {kind} {key} was not answered: looking for it for up to {left_s:.0f} s\n")
+    return True
 
 
 def _claimed(kind: Kind, key: str) -> str:
