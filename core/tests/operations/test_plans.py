@@ -321,6 +321,22 @@ def test_drift_tells_what_was_done_behind_our_back_and_what_heals_it(workspace: 
     assert left == [], "what heals it was done, and all is well"
 
 
+def test_what_is_as_it_is_defined_is_no_drift_also_where_an_update_was_killed_before_it_was_written_down(
+    workspace: Any,
+) -> None:
+    workspace.define("x", BEFORE)
+    done(workspace, "infra/create", infra="x")
+    workspace.define("x", BEFORE.replace("{name: a, plan: 1cpu-1gb", "{name: a, plan: 2cpu-4gb"))
+    workspace.plant({"verb": "update", "at": "end", "do": "kill", "name": "a"})
+    assert run(workspace, "infra/create", infra="x").status == "failed"
+    done(workspace, "infra/create", infra="x")
+    assert planned(workspace).nothing_to_do
+    assert find_drift(Clouds(loaded(workspace)), "x") == [], "there is nothing that could heal it"
+    alter(workspace, "a", plan="8cpu-16gb")
+    (found,) = find_drift(Clouds(loaded(workspace)), "x")
+    assert (found.sort, found.name, [each.path for each in found.fields]) == ("changed", "a", ["plan"])
+
+
 # --- power, adoption -----------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """Drift: what is otherwise than it was left, behind our back. The definition, the inventory and the providers compared.
 
 gone        the inventory has it, no provider does (or another one of that key is there)
-changed     the provider shows other fields than were last wished for
+changed     the provider shows other fields than were last wished for, and than are defined now
 stopped     a server that is there and does not run
 unmanaged   it has our labels, and neither definition nor inventory know it
 unrecorded  it is defined and there, and only the inventory does not know it
@@ -98,6 +98,11 @@ def _remembered(
         # What was last wished is compared with what is: a definition that was changed since is a plan, no drift.
         provider = clouds.load(entry.provider)
         fields = differences(provider, _complete(wish), found.resource, None)
+        if wanted is not None and wanted[0] == entry.provider:
+            # A field that is as it is defined now has nothing left to heal: an update that was killed before it could
+            # be written down, or a definition that has followed the world.
+            left = {each.path for each in differences(provider, wanted[1], found.resource, entry)}
+            fields = tuple(each for each in fields if each.path in left)
         shown = tuple(FieldChange(each.path, each.after, each.before, each.effect) for each in fields)
         if shown:
             replacing = any(each.effect == "replace" for each in fields)
