@@ -191,7 +191,9 @@ def test_a_result_that_is_no_file_is_unreadable_and_nothing_hangs(host: Host, ho
 
 
 def test_memory_shortage_would_end_the_operation_before_its_shim(host: Host) -> None:
-    operation = host.operation("says", "cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj")
+    # The shim raises its own score for the operation to inherit, and takes it back at once: that is waited for.
+    waits = "while [ $(cat /proc/self/oom_score_adj) = $(cat /proc/$PPID/oom_score_adj) ]; do :; done; "
+    operation = host.operation("says", waits + "cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj")
     run(host.run(host.spec(operation)))
     ours, shims = map(int, host.log(an_id(1)).split())
     assert ours == min(1000, shims + 500)
@@ -203,7 +205,8 @@ def test_it_all_works_without_privileges(host: Host) -> None:
     python = next((path for path in (sys.executable, "/usr/bin/python3") if for_everyone(path)), None)
     if python is None:
         pytest.skip("no Python 3.11 here that another user may run")
-    operation = host.operation("says", "id -u; cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj")
+    waits = "while [ $(cat /proc/self/oom_score_adj) = $(cat /proc/$PPID/oom_score_adj) ]; do :; done; "
+    operation = host.operation("says", waits + "id -u; cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj")
     package = Path(provisioning_orchestrator.__file__).parent
     shutil.copytree(package, host.path / "site" / package.name)
     shutil.copy(Path(__file__).parent / "host.py", host.path / "site")

@@ -93,7 +93,8 @@ def tell_limits(session: Session, servers: Sequence[Resource]) -> None:
     for server in servers:
         shared, refusal = server.attributes.get("shared_with_host"), server.attributes.get("network_refusal")
         if shared:
-            plain = "plain processes here, less isolated: " if server.attributes.get("isolation") == "process" else ""
+            separated = server.attributes.get("isolation") in ("namespace", "image", "vm")
+            plain = "" if separated else "plain processes here, less isolated: "
             what = f"{plain}they share {', '.join(map(str, shared))} with this machine"
             told.setdefault(what, []).append(server.name)
         if refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ class TestHetzner(ProviderSuite):
         path, word = {"server": ("servers", "server"), "network": ("networks", "network")}.get(
             kind, ("volumes", "volume")
         )
-        return str(client.request("POST", f"/{path}", json=bodies[kind])[word]["id"])
+        id = client.request("POST", f"/{path}", json=bodies[kind])[word]["id"]
+        deadline = time.monotonic() + 10
+        while kind == "server" and client.request("GET", f"/{path}/{id}")[word]["status"] != "running":
+            assert time.monotonic() < deadline, "it does not start"
+        return str(id)
 
     def clean(self, workspace: Path) -> None:
         left = [entry for entry in self.double.ledger.existing() if entry.kind != "ssh_key"]
