@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,12 @@ def test_more_output_than_is_captured_is_counted_and_all_of_it_is_logged(ended: 
     found = ended(argv=[sys.executable, "-c", f"print('x' * {size}, end='')"])
     assert (len(found.result["output"]), found.result["cut"]) == (CAPTURED_BYTES_MAX, 1000)
     assert "x" * size in found.log
+
+
+def test_output_that_json_makes_longest_still_fits_into_a_result(ended: Any) -> None:
+    found = ended(argv=["head", "-c", "400000", "/dev/zero"])
+    assert (found.result["exit_code"], found.result["cut"]) == (0, 400_000 - CAPTURED_BYTES_MAX)
+    assert len(json.dumps(found.result)) < 1_048_576 - 4_096
 
 
 def test_a_program_that_prints_before_it_reads_does_not_hang(tmp_path: Path) -> None:

@@ -104,3 +104,14 @@ def test_without_the_program_it_says_what_to_install(python: Any, configured: Pa
     error = python.run("opentofu/apply", {"directory": "cloud", "program": "terraform"}).error
     assert error["code"] == "not_installed" and "no `terraform` on PATH" in error["message"]
     assert python.run("opentofu/apply", {"directory": "../.."}).error["code"] == "bad_params"
+
+
+def test_a_plan_of_a_megabyte_is_read_whole(python: Any, configured: Path) -> None:
+    names = [f"null_resource.{n:03}" for n in range(300)]
+    wanted = {"resources": dict.fromkeys(names, "x" * 4_000), "padding": "y" * 1_000_000}
+    (configured / "main.tf").write_text(json.dumps(wanted))
+    tofu = configured.parent.parent / "programs" / "tofu"
+    shown = '"resource_changes": changes, "configuration": wanted'
+    tofu.write_text(tofu.read_text().replace('"resource_changes": changes', shown))
+    found = python.run("opentofu/apply", {"directory": "cloud", "plan_only": True})
+    assert [change["address"] for change in found.result["changes"]] == names

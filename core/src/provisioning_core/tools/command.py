@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ProviderError, UsageError
 from ..yamlfile import shown
 
-CAPTURED_BYTES_MAX = 256 * 1024  # a result may have 1 MiB, and JSON makes more of some bytes
+CAPTURED_BYTES_MAX = 160 * 1024  # a result may have 1 MiB, and JSON makes six bytes of one at worst
 CHUNK = 65_536
 CONNECT_S = 15
 _NO_CONNECTION = "no_connection"
@@ -26,7 +26,7 @@ Heard = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """exit_code: 128 + n where signal n ended it. output: what it printed, the first CAPTURED_BYTES_MAX bytes of it.
+    """exit_code: 128 + n where signal n ended it. output: what it printed, the first bytes of it.
 
     cut: how many bytes of the output are not there.
     """
@@ -41,15 +41,16 @@ class Ran:
 
 
 class _Captured:
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: Heard, most: int = CAPTURED_BYTES_MAX) -> None:
         self._heard = heard
+        self._most = most
         self._parts: list[bytes] = []
         self._size = 0
         self._cut = 0
 
     def take(self, data: bytes) -> None:
         self._heard(data)
-        room = CAPTURED_BYTES_MAX - self._size
+        room = self._most - self._size
         if room > 0:
             self._parts.append(data[:room])
             self._size += len(self._parts[-1])
@@ -74,10 +75,12 @@ def run_here(
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     heard: Heard = to_log,
+    most: int = CAPTURED_BYTES_MAX,
 ) -> Ran:
     """Run it and wait. environment: added to this process's. Its standard error goes to the log.
 
-    heard: gets the output as it comes. Raises UsageError (`not_runnable`) where it cannot be started.
+    heard: gets the output as it comes. most: how many bytes of it are captured.
+    Raises UsageError (`not_runnable`) where it cannot be started.
     """
     try:
         process = subprocess.Popen(
@@ -90,7 +93,7 @@ def run_here(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot run {shown(argv[0] if argv else '')}: {reason}", code="not_runnable") from error
-    captured = _Captured(heard)
+    captured = _Captured(heard, most)
     with process:
         feeding = _feeding(process, stdin)
         assert process.stdout is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import params as check
 from ..errors import ProviderError, UsageError
 from ..params import Check
-from .command import Ran, find_program, run_here, to_log
+from .command import CAPTURED_BYTES_MAX, Ran, find_program, run_here, to_log
 from .running import directory_below
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INSTALL = "install OpenTofu (`tofu`), or give program: terraform"
 PROGRAMS = ("tofu", "terraform")
 HAS_CHANGES = 2  # exit code of plan -detailed-exitcode
+DOCUMENT_BYTES_MAX = 64 * 1024 * 1024  # a plan holds the state before, the configuration and the schema of each value
 ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1", "NO_COLOR": "1"}
 
 
@@ -59,8 +60,9 @@ class _Tofu:
 
     def __call__(self, verb: str, *options: str, ok: tuple[int, ...] = (0,), quiet: bool = False) -> Ran:
         argv = [self._program, verb, *options]
-        heard = (lambda _: None) if quiet else to_log
-        ran = run_here(argv, directory=self._directory, environment=ENVIRONMENT, heard=heard)
+        heard = _unheard if quiet else to_log
+        most = DOCUMENT_BYTES_MAX if quiet else CAPTURED_BYTES_MAX
+        ran = run_here(argv, directory=self._directory, environment=ENVIRONMENT, heard=heard, most=most)
         if ran.exit_code not in ok:
             said = [line for line in ran.text.splitlines() if line.strip()][-1:] or ["see the log"]
             message = f"{Path(self._program).name} {verb} ended with exit code {ran.exit_code}: {said[0][:300]}"
@@ -70,13 +72,21 @@ class _Tofu:
     def document(self, verb: str, *options: str) -> dict[str, Any]:
         """Not into the log: it may hold what is sensitive."""
         ran = self(verb, *options, quiet=True)
+        if ran.cut:
+            size = len(ran.output) + ran.cut
+            message = f"{verb} {' '.join(options)} printed {size} bytes; at most {DOCUMENT_BYTES_MAX} are read"
+            raise UsageError(message, code="bad_output")
         try:
             found = json.loads(ran.output)
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{verb} {' '.join(options)} printed no JSON: {error}", code="bad_output") from error
-        if ran.cut or not isinstance(found, dict):
-            raise UsageError(f"{verb} {' '.join(options)} printed more than is read, or no object", code="bad_output")
+        if not isinstance(found, dict):
+            raise UsageError(f"{verb} {' '.join(options)} printed no object", code="bad_output")
         return found
+
+
+def _unheard(_: bytes) -> None:
+    pass
 
 
 def _changes(plan: dict[str, Any]) -> list[dict[str, Any]]:
