@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -93,13 +93,15 @@ def double(
     there again at the next start (of aws only the ledger: what it made is in memory).
     """
     from ..doubles.faults import Faults
+    from ..throwaway import throwaway
 
     if keep and state is None:
         raise UsageError("--keep leaves machines that nobody would find again", hint="say --state DIR too")
     faults = Faults.read(file) if file else Faults()
     faults.change(dict(map(_fault, given)))
-    with tempfile.TemporaryDirectory(prefix=f"{name}-double-") as temporary:
-        running = _make(name, state or Path(temporary), port=port, backed=backed, faults=faults)
+    kept = nullcontext(state) if state else throwaway(f"provisioning-double-{name}-", "machines")
+    with kept as directory:
+        running = _make(name, directory, port=port, backed=backed, faults=faults)
         running.start()
         try:
             _tell(session, name, running.url, state, backed)

@@ -9,19 +9,17 @@ A trial that was killed leaves its server running: the next trial finds and remo
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
 from uuid import uuid4
 
 from ..errors import ConflictError, ProviderError, UsageError
 from ..provider import Resource, Wish
+from ..throwaway import throwaway
 from ..workspace import Workspace, load_workspace
 from ..yamlfile import read_yaml
 from .folders import Taskserv, find_taskserv
@@ -137,49 +135,28 @@ def bench(level: Level, taskservs: list[Taskserv], tell: Tell) -> Iterator[Bench
 
     Raises ConflictError (`unsupported_server`) where this machine cannot have a server of that level.
     """
-    from ..providers.local import LocalProvider, destroy
+    from ..providers.local import LocalProvider
 
-    _sweep()
-    path = Path(tempfile.mkdtemp(prefix=PREFIX))
-    with (path / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with throwaway(PREFIX) as path:
+        (path / "infra").mkdir()
+        (path / "provisioning.yaml").write_text("name: trial\nprovider: local\n")
+        for each in taskservs:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(each.folder, path / "taskservs" / each.name, ignore=ignored)
+        workspace = load_workspace(path)
+        key = workspace.key(INFRA, "server", SERVER)
+        wish = Wish("server", key, str(uuid4()), INFRA, SERVER, {"plan": "1cpu-1gb"})
         try:
-            (path / "infra").mkdir()
-            (path / "provisioning.yaml").write_text("name: trial\nprovider: local\n")
-            for each in taskservs:
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(each.folder, path / "taskservs" / each.name, ignore=ignored)
-            workspace = load_workspace(path)
-            key = workspace.key(INFRA, "server", SERVER)
-            wish = Wish("server", key, str(uuid4()), INFRA, SERVER, {"plan": "1cpu-1gb"})
-            try:
-                server = LocalProvider(path, isolation=level).create(wish).resource
-            except ProviderError as error:
-                if error.code != "isolation_unavailable":
-                    raise
-                raise ConflictError(
-                    f"this machine cannot have a server of level {level!r} to try it on: {error.message}",
-                    code="unsupported_server",
-                ) from error
-            tell(f"0 a throw-away server of level {level!r} is up")
-            yield Bench(workspace, server, tell)
-        finally:
-            destroy(path)
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _sweep() -> None:
-    """What killed trials of ours have left."""
-    from ..providers.local import destroy
-
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        try:
-            with (path / "lock").open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                destroy(path)
-                shutil.rmtree(path, ignore_errors=True)
-        except OSError:
-            continue  # somebody's living trial, or another user's
+            server = LocalProvider(path, isolation=level).create(wish).resource
+        except ProviderError as error:
+            if error.code != "isolation_unavailable":
+                raise
+            raise ConflictError(
+                f"this machine cannot have a server of level {level!r} to try it on: {error.message}",
+                code="unsupported_server",
+            ) from error
+        tell(f"0 a throw-away server of level {level!r} is up")
+        yield Bench(workspace, server, tell)
 
 
 def _needs(workspace: Workspace, infra: str | None, taskserv: Taskserv) -> list[str]:
