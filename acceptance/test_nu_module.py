@@ -129,6 +129,15 @@ def test_refusals_are_errors_with_the_orchestrators_words(
     assert "no orchestrator answers" in done.stderr and "provisioning orchestrator start" in done.stderr
 
 
+def test_a_list_that_cannot_be_made_is_an_error_with_the_reason(
+    run: Callable[..., subprocess.CompletedProcess[str]], workspace: Path
+) -> None:
+    (workspace / "provisioning.yaml").write_text("name: wuji-example\nprovider: no-such-cloud\n")
+    done = run("server list")
+    assert done.returncode == 1
+    assert "servers/list failed" in done.stderr and "no-such-cloud" in done.stderr
+
+
 def test_values_with_every_character_arrive_as_they_are(
     run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ export def "server list" [infra?: string]: nothing -> table {
         let params = (if $after == null { $only } else { $only | merge { after: $after } })
         let tasks = [{ id: "root", operation: "servers/list", params: $params }]
         let id = (submit [workflows] { name: "servers/list", tasks: $tasks })
-        let task = (wait-for $id | get tasks | first)
+        let task = (succeeded (wait-for $id) | get tasks | first)
         $servers ++= $task.result
         if not $task.partial { break }
         $after = ($task.result | last | get key)
@@ -108,10 +108,14 @@ export def "orchestrator status" []: nothing -> record {
 def submit-and-wait [resource: string, action: string, infra: string, params: record, detach: bool]: nothing -> record {
     let id = (submit [workflows $resource $action] { infra: $infra, params: $params })
     if $detach { return (show $id) }
-    let ended = (wait-for $id)
+    succeeded (wait-for $id)
+}
+
+# The same workflow; what went wrong in it is an error.
+def succeeded [ended: record]: nothing -> record {
     if $ended.status != "succeeded" {
         let reasons = ($ended.tasks | where error != null | each {|task| $"  ($task.id): ($task.error.message)" })
-        error make { msg: ([$"($ended.name) ($ended.status)" ...$reasons] | str join "\n"), help: $"workflow show ($id)" }
+        error make { msg: ([$"($ended.name) ($ended.status)" ...$reasons] | str join "\n"), help: $"workflow show ($ended.workflow_id)" }
     }
     $ended
 }
