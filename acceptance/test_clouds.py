@@ -122,7 +122,7 @@ def test_an_infrastructure_comes_up_changes_is_healed_and_goes(scenario: Scenari
     # Again: nothing.
     assert scenario.document("infra", "plan", "wuji", "--exit-code")["changes"] is not None
     assert "no drift" in scenario.done("infra", "drift", "wuji", "--exit-code")
-    scenario.create()
+    assert "6 taskservs of wuji there already, 2 checks asked again and good" in scenario.create()
     assert {name: each["id"] for name, each in scenario.servers().items()} == {n: b["id"] for n, b in before.items()}
 
     # A changed definition: planned per field, applied in place.

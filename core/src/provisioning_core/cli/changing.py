@@ -196,8 +196,22 @@ def _nothing_to_do(session: Session, wish: Change, plan: Plan, clouds: Clouds) -
         counts = counts[:1]
     there = ", ".join(plural(count, kind) for kind, count in counts if count)
     told = f"{there} of {plan.infra} there already" if there else f"{plan.infra} defines no servers"
-    session.say(f"Nothing to do: {told}.")
+    # A check that failed made nothing, so nothing of the plan tells of it: what was wrong then is asked again.
+    held = _ask_checks(clouds, plan) if wish.resource == "infra" else 0
+    good = f", {plural(held, 'check')} asked again and good" if held else ""
+    session.say(f"Nothing to do: {told}{good}.")
     _tell_result(session, wish, plan, clouds, None)
+
+
+def _ask_checks(clouds: Clouds, plan: Plan) -> int:
+    """How many there are. Raises ProviderError (`check_failed`) for the first that does not hold at its deadline."""
+    if not plan.gates:
+        return 0
+    from ..checks.waiting import await_check
+
+    for gate in plan.gates:
+        await_check(clouds.workspace, gate.params, lambda _: None)
+    return len(plan.gates)
 
 
 def _what_is_gone(wish: Change) -> str:
