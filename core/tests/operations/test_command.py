@@ -80,6 +80,8 @@ def test_a_directory_of_the_workspace_can_be_where_it_runs(ended: Any, workspace
         ({"argv": ["ls"], "input": 1, "stdin": "x"}, "input and stdin are both given"),
         ({"argv": ["ls"], "environment": {"A=B": "x"}}, "an object of texts"),
         ({"argv": ["ls"], "server": "web-1"}, "infra is needed"),
+        ({"argv": ["login", "secret://pw"]}, "argv refers to secret://pw, which is never put there"),
+        ({"argv": ["ls"], "environment": {"PW": "secret://pw"}}, "give it as stdin or in input"),
         ({"argv": ["ls"], "ok_codes": [256]}, "a whole number from 0 to 255"),
     ],
 )
@@ -118,3 +120,14 @@ def test_a_program_that_prints_before_it_reads_does_not_hang(tmp_path: Path) -> 
     ran = run_here(argv, directory=tmp_path, stdin=b"z" * 1_000_000, heard=heard.append)
     assert b"".join(heard) == b"y" * 1_000_000 + b"1000000\n"
     assert ran.cut == 1_000_008 - CAPTURED_BYTES_MAX
+
+
+def test_a_secret_goes_to_standard_input_and_nowhere_else(python: Any, tmp_path: Path) -> None:
+    handed = tmp_path / "handed"
+    handed.write_text('{"pw": "hunter2-hunter2"}')
+    told = {"environment": {"PROVISIONING_SECRETS": str(handed)}}
+    script = "wc -c; ! grep -q hunter2 $COMMAND_INPUT; ! env | grep hunter2"
+    for given, size in (({"stdin": "secret://pw"}, 15), ({"input": {"password": "secret://pw"}}, 32)):
+        found = python.start("command/run", {"script": script, **given}, **told).end()
+        assert found.result["output"].strip() == str(size), found.log
+        assert "hunter2" not in found.log

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from provisioning_orchestrator.api.tasktoken import TaskTokens, open_task_tokens
+from provisioning_orchestrator.engine.embedded import CHILDREN_DEPTH_MAX
 from provisioning_orchestrator.ports import AttemptId
 
 from .served import Answer, Served, serve
@@ -152,6 +153,16 @@ def test_parents_that_fill_all_slots_lend_them_to_their_children(tmp_path: Path)
             assert api.ended(child)["status"] == "succeeded"
         waiting = api.submit("demo/ok")
         assert api.get(f"/workflows/{waiting}").json["tasks"] == {"ready": 1}, "the loans have ended with the children"
+
+
+def test_a_chain_of_children_has_an_end(tmp_path: Path) -> None:
+    with serve(tmp_path) as api:
+        workflow = running(api)
+        for _ in range(CHILDREN_DEPTH_MAX):
+            workflow = child_of(api, workflow)
+            api.until(f"/workflows/{workflow}", lambda found: found["tasks"].get("running"))
+        refused = as_task(api, workflow, "POST", "/workflows", CHILD)
+        assert refused.code == "not_possible_now" and "32 workflows deep" in refused.json["detail"]
 
 
 def test_without_a_daemons_token_the_parent_is_known_all_the_same(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ..params import Check
 from ..provider import Resource
 from ..yamlfile import shown
 from .command import Ran, find_program, run_here
+from .references import refuse_references
 from .targets import servers_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def play_as_told(task: Task) -> dict[str, Any]:
     """{hosts: counts per host, facts: what set_fact set per host, stats, host_stats: set_stats', changed}."""
     task.check({"infra": check.infra_name, "playbook": check.text(1_000)}, FIELDS)
     params, workspace = task.params, task.workspace()
+    refuse_references(params, ("variables",), "they go through a file; have the playbook look it up, or use its vault")
     playbook = (workspace.path / params["playbook"]).resolve()
     if not playbook.is_relative_to(workspace.path) or not playbook.is_file():
         raise UsageError(f"playbook {shown(params['playbook'])}: no file below {workspace.path}", code="bad_params")

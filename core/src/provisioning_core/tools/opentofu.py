@@ -14,6 +14,7 @@ from .. import params as check
 from ..errors import ProviderError, UsageError
 from ..params import Check
 from .command import CAPTURED_BYTES_MAX, Ran, find_program, run_here, to_log
+from .references import refuse_references
 from .running import directory_below
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def apply_as_told(task: Task) -> dict[str, Any]:
     """{changes: [{address, actions}], applied, outputs: {name: value}, sensitive: names of outputs not among them}"""
     task.check({"directory": check.text(1_000)}, FIELDS)
     params = task.params
+    refuse_references(params, ("variables",), "they go through a file; have OpenTofu's own configuration look it up")
     directory = directory_below(task.workspace(), params["directory"])
     tofu = _Tofu(find_program(params.get("program") or "tofu", INSTALL), directory)
     plan, variables = Path.cwd() / "plan", Path.cwd() / "variables.tfvars.json"

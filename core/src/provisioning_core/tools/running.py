@@ -11,6 +11,7 @@ from ..errors import ProviderError, UsageError
 from ..params import Check
 from ..yamlfile import shown
 from .command import Ran, run_here, run_there
+from .references import refuse_references, resolved
 from .targets import server_named
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def run_as_told(task: Task) -> dict[str, Any]:
     argv = _argv(params)
     if params.get("input") is not None and params.get("stdin") is not None:
         raise UsageError("input and stdin are both given; one of them goes to standard input", code="bad_params")
-    given = params.get("input")
-    stdin = params["stdin"].encode() if params.get("stdin") is not None else _encoded(given)
+    refuse_references(params, ("argv", "script", "arguments", "environment"), "give it as stdin or in input")
+    stdin = resolved(params["stdin"]).encode() if params.get("stdin") is not None else _encoded(params.get("input"))
     environment = params.get("environment") or {}
     if params.get("server") is None:
         ran = _run_here(task, argv, environment, stdin)
@@ -74,7 +75,7 @@ def _argv(params: dict[str, Any]) -> list[str]:
 
 
 def _encoded(given: Any) -> bytes:
-    return b"" if given is None else json.dumps(given).encode() + b"\n"
+    return b"" if given is None else json.dumps(resolved(given)).encode() + b"\n"
 
 
 def _check_code(program: str, ran: Ran, params: dict[str, Any]) -> None:

@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 STOP_S = 3.0
 FULL_RETRY_S = 1.0
+CHILDREN_DEPTH_MAX = 32
 T = TypeVar("T")
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -133,6 +134,8 @@ class EmbeddedEngine:
         parent: Parent | None = None,
     ) -> tuple[str, bool]:
         await self._recovered.wait()  # what it finds on the disk, recovery takes up as well: this one twice, then
+        if parent is not None:
+            self._check_depth(parent)
         id, intent, at = self._chance.workflow_id(), self._chance.intent(), self._clock.now()
         row, rows, event = await spread(new_rows(id, name, intent, at, tasks, parent))
         stored = await self._store.submit(row, rows, [event], idempotency)
@@ -149,6 +152,18 @@ class EmbeddedEngine:
             with contextlib.suppress(NotPossibleNow):  # it has ended by itself
                 await self.cancel(id)  # its parent was cancelled while it was written
         return id, False
+
+    def _check_depth(self, parent: Parent) -> None:
+        """A task that submits its like and waits would fill the machine. Parents that have ended wait for nothing."""
+        depth = 0
+        above: Parent | None = parent
+        while above is not None:
+            depth += 1
+            actor = self._actors.get(above.workflow)
+            above = actor.machine.state.row.parent if actor is not None else None
+        if depth > CHILDREN_DEPTH_MAX:
+            chain = f"{CHILDREN_DEPTH_MAX} workflows deep below one another"
+            raise NotPossibleNow(f"task {parent.task!r} of {parent.workflow} is {chain}: it can have no children")
 
     def submitter(self, attempt: AttemptId) -> Submitter | None:
         actor = self._actors.get(attempt.workflow)
