@@ -19,7 +19,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
-BUILD_S, TESTS_S = 180, 600
+BUILD_S, TESTS_S = 180, 1200
 
 
 @dataclass(frozen=True)
