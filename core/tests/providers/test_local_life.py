@@ -194,6 +194,26 @@ def test_names_of_a_network_follow_its_machines(provider: LocalProvider) -> None
     assert says(made[0], "getent hosts mine a").split("\n") == ["10.9.8.7        mine", "127.0.1.1       a"]
 
 
+@needs_ssh
+@pytest.mark.usefixtures("namespaces")
+def test_a_machine_made_anew_is_where_its_neighbours_remember_it(provider: LocalProvider) -> None:
+    def seen_by(machine: Resource) -> str:
+        """The hardware address that it uses for 10.88.0.3: the one that it remembers, else the one that it asks for."""
+        says(machine, "bash -c 'exec 3<>/dev/tcp/10.88.0.3/9' 2>/dev/null; true")
+        rows = says(machine, "cat /proc/net/arp").splitlines()
+        return next(row.split()[3] for row in rows if row.startswith("10.88.0.3 "))
+
+    provider.create(network())
+    web, db = (provider.create(server(name, network="net")).resource for name in ("web-1", "db-1"))
+    assert db.attributes["address"] == "10.88.0.3"
+    before = seen_by(web)
+    assert provider.delete("server", db.id)
+    again = provider.create(server("db-1", network="net")).resource
+    assert again.attributes["address"] == "10.88.0.3"
+    newcomer = provider.create(server("web-2", network="net")).resource
+    assert seen_by(newcomer) == before
+
+
 def test_a_network_that_is_in_use_is_not_deleted(provider: LocalProvider) -> None:
     net = provider.create(network()).resource
     made = provider.create(server(network="net")).resource

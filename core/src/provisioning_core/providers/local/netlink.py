@@ -14,7 +14,7 @@ from types import TracebackType
 _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
 _REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400
 _ERROR = 2
-_LINK_NAME, _LINK_MASTER, _LINK_INFO, _LINK_NETNS_FD = 3, 10, 18, 28
+_LINK_ADDRESS, _LINK_NAME, _LINK_MASTER, _LINK_INFO, _LINK_NETNS_FD = 1, 3, 10, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _ADDRESS, _LOCAL = 1, 2
 _GATEWAY, _OUT_INTERFACE = 5, 4
@@ -42,9 +42,10 @@ class Netlink:
         body = _link() + _attribute(_LINK_NAME, name.encode() + b"\0") + _attribute(_LINK_INFO, info)
         self._request(_NEW_LINK, _NEW, body, f"adding bridge {name}")
 
-    def add_cable(self, name: str, *, master: str, peer: str, peer_namespace: int) -> None:
-        """A veth pair: `name` here, in the bridge `master`; `peer` in the namespace behind that descriptor."""
-        other = _link() + _attribute(_LINK_NAME, peer.encode() + b"\0")
+    def add_cable(self, name: str, *, master: str, peer: str, peer_namespace: int, hardware: bytes) -> None:
+        """A veth pair: `name` here, in the bridge `master`; `peer` in the namespace behind that descriptor, with that
+        hardware address (6 bytes)."""
+        other = _link() + _attribute(_LINK_NAME, peer.encode() + b"\0") + _attribute(_LINK_ADDRESS, hardware)
         other += _attribute(_LINK_NETNS_FD, struct.pack("=I", peer_namespace))
         info = _attribute(_INFO_KIND, b"veth") + _attribute(_INFO_DATA, _attribute(_VETH_PEER, other))
         body = _link(flags=_UP) + _attribute(_LINK_NAME, name.encode() + b"\0")
