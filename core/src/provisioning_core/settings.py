@@ -27,7 +27,8 @@ COLORS = ("auto", "always", "never")
 _CHOICES = {"output": OUTPUTS, "progress": PROGRESSES, "color": COLORS}
 SAFE = tuple(_CHOICES)
 """What a workspace may set: how things look."""
-NAMES = ("url", "data_dir", "token_file", "workspace", "library", *SAFE)
+_NUMBERS = {"kcl_time_s": (30, 1, 3600), "kcl_memory_mb": (1024, 128, 1024 * 1024)}
+NAMES = ("url", "data_dir", "token_file", "workspace", "library", *SAFE, *_NUMBERS)
 
 
 class Setting(NamedTuple):
@@ -106,6 +107,14 @@ class Settings:
     def color(self) -> Setting:
         return self._choice("color", "auto")
 
+    def kcl_time_s(self) -> Setting:
+        """How long a definition in KCL may be evaluated, s; a whole number."""
+        return self._number("kcl_time_s")
+
+    def kcl_memory_mb(self) -> Setting:
+        """How much memory that may take, MiB; a whole number."""
+        return self._number("kcl_memory_mb")
+
     def library(self) -> Setting | None:
         return self._given("library")
 
@@ -170,6 +179,17 @@ class Settings:
             )
         return found
 
+    def _number(self, name: str) -> Setting:
+        default, least, most = _NUMBERS[name]
+        found = self._given(name) or Setting(str(default), "default")
+        if not found.value.isdecimal() or not least <= int(found.value[:20]) <= most:
+            raise UsageError(
+                f"{name} (from {found.origin}) is {found.value!r}",
+                code="bad_setting",
+                hint=f"a whole number from {least} to {most}",
+            )
+        return found
+
     def _xdg(self, variable: str, fallback: str) -> Path:
         base = self._environ.get(variable) or ""
         home = Path(self._environ.get("HOME") or "~").expanduser()
@@ -201,6 +221,8 @@ class Settings:
             elif name not in NAMES:
                 known = f"known: {', '.join((*NAMES, 'providers'))}"
                 raise UsageError(f"{path}: unknown setting {name!r}", code="bad_settings_file", hint=known)
+            elif name in _NUMBERS and type(value) is int:
+                table[name] = str(value)
             elif not isinstance(value, str):
                 raise UsageError(f"{path}: {name} is {value!r}; text is expected", code="bad_settings_file")
         return table

@@ -260,16 +260,24 @@ def plain(node: yaml.Node | None) -> Any:
 
 
 def computed(value: Any, shown_as: str) -> Cursor:
-    """Plain data (of JSON, TOML, KCL) as the root of such a tree; its values know their path, but no line."""
-    return Cursor(_node(value), shown_as, "", [])
+    """Plain data (of JSON, TOML, KCL) as the root of such a tree; its values know their path, but no line.
+
+    Raises DefinitionErrors where it is nested as deep as no file in YAML may be.
+    """
+    try:
+        return Cursor(_node(value, DEPTH_MAX), shown_as, "", [])
+    except RecursionError:
+        raise _alone(shown_as, 1, 1, f"nested more than {DEPTH_MAX} levels deep") from None
 
 
-def _node(value: Any) -> yaml.Node:
+def _node(value: Any, levels: int) -> yaml.Node:
+    if levels < 0:
+        raise RecursionError
     if isinstance(value, dict):
-        pairs = [(yaml.ScalarNode(_TAG + "str", str(name)), _node(below)) for name, below in value.items()]
+        pairs = [(yaml.ScalarNode(_TAG + "str", str(name)), _node(below, levels - 1)) for name, below in value.items()]
         return yaml.MappingNode(_TAG + "map", pairs)
     if isinstance(value, list):
-        return yaml.SequenceNode(_TAG + "seq", [_node(below) for below in value])
+        return yaml.SequenceNode(_TAG + "seq", [_node(below, levels - 1) for below in value])
     if value is None or isinstance(value, bool):
         return yaml.ScalarNode(_TAG + ("null" if value is None else "bool"), str(value).lower())
     kind = "int" if isinstance(value, int) else "float" if isinstance(value, float) else "str"

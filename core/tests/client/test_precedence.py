@@ -15,6 +15,8 @@ VALUES = {
     "output": ["json", "yaml", "wide", "name"],
     "progress": ["tty", "plain", "json", "quiet"],
     "color": ["always", "never", "auto", "always"],
+    "kcl_time_s": ["1", "2", "3", "4"],
+    "kcl_memory_mb": ["128", "129", "130", "131"],
 }
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,9 +119,81 @@ def test_it_cannot_read_files_outside(workspace: Any) -> None:
 
 
 def test_without_kcl_the_error_says_what_to_install(workspace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kcl_lib", None)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if "site-packages" not in each])
     with pytest.raises(
         UsageError, match=r"infra/x\.k is written in KCL, which this installation cannot read"
     ) as caught:
         load(workspace, GOOD)
     assert caught.value.hint == "pip install 'provisioning-core[kcl]'"
+
+
+ENDLESS = "_f = lambda n: int { 1 if n < 2 else _f(n - 1) + _f(n - 2) }\nx = _f(90)\nservers = []"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "x = [i for i in range(100000000)]\nservers = []",
+            "more than 128 MiB of memory, the limit (setting kcl_mem",
+        ),
+        ("_f = lambda n { _f(n + 1) }\nx = _f(1)\nservers = []", "nests too deep"),
+        (ENDLESS, "more than 1 s, the limit (setting kcl_time_s)"),
+        ("_l = {a = [1]}\nservers = []\nx = " + "[" * 60 + "]" * 60, "nested more than 50 levels deep"),
+    ],
+)
+def test_what_has_no_end_is_ended_at_a_limit_that_is_named(
+    workspace: Any, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.setenv("PROVISIONING_KCL_MEMORY_MB", "128")
+    if text is ENDLESS:
+        monkeypatch.setenv("PROVISIONING_KCL_TIME_S", "1")
+    found = faults(workspace, text)
+    assert len(found) == 1 and found[0].startswith("infra/x.k:1:1  ") and expected in found[0], found
+
+
+@pytest.mark.parametrize(
+    "text", ['file.write("x", "hi")', 'file.append("here", "hi")', 'file.delete("here")', 'file.mkdir("x")']
+)
+def test_it_writes_and_deletes_nothing(workspace: Any, text: str) -> None:
+    if sys.platform != "linux":
+        pytest.skip("landlock is of Linux")
+    here = workspace.path / "infra" / "here"
+    here.write_text("kept")
+    faults(workspace, f"import file\nservers = []\n_x = {text}")
+    assert sorted(each.name for each in here.parent.iterdir()) == ["here", "wuji.yaml", "x.k"]
+    assert here.read_text() == "kept"
+
+
+def test_it_sees_no_variable_of_ours(workspace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPCLOUD_TOKEN", "canary")
+    (found,) = faults(workspace, 'import file\nservers = []\nx = file.read_env("UPCLOUD_TOKEN") or "unseen"')
+    assert "unknown field 'x'" in found
+    text = """
+import file
+servers = [{name = "a", plan = "1cpu-1gb", labels = {seen = file.read_env("UPCLOUD_TOKEN") or "nothing"}}]
+"""
+    assert load(workspace, text).servers[0].labels == {"seen": "nothing"}
+
+
+def test_a_program_that_is_killed_leaves_no_evaluation_behind(workspace: Any) -> None:
+    (workspace.path / "infra" / "x.k").write_text(ENDLESS)
+    command = [sys.executable, "-m", "provisioning_core", "infra", "validate", "x"]
+    program = subprocess.Popen(command, cwd=workspace.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    try:
+        if not children.exists():
+            pytest.skip("the children of a process are not told by this system")
+        wait_for(lambda: bool(children.read_text().split()))
+        (child,) = children.read_text().split()
+    finally:
+        program.kill()
+        program.wait()
+    wait_for(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
