@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from provisioning_core.attempt import Interpreters, Where, run_attempt
 from provisioning_core.infra import Cluster, Infra, Server
-from provisioning_core.library import library_root
+from provisioning_core.library import find_operation, library_root
+from provisioning_core.outcome import Outcome
 from provisioning_core.provider import Resource, Wish
 from provisioning_core.providers.local import LocalProvider
 from provisioning_core.providers.local.provider import destroy
+from provisioning_core.secrets.stores import SECRETS, FileStore
 from provisioning_core.tools.ansible import inventory_of
 from provisioning_core.workspace import load_workspace
 
@@ -66,6 +74,95 @@ def ansible(servers: Path, tmp_path: Path) -> Operations:
     return Operations(library_root(), "nu", servers, tmp_path / "attempts")
 
 
+SECRETIVE = """\
+- hosts: web
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug: {msg: "told {{ database.password }} and {{ token }}"}
+    - name: in a template, which Ansible writes here before it copies it
+      ansible.builtin.copy:
+        content: "{{ [database.user, database.password, database.more[0], database.more[1], database.more[2] or '',
+          database.more[3], database.more[4], token, n] | join('|') }}"
+        dest: /var/tmp/secret
+    - ansible.builtin.command: sha256sum /var/tmp/secret
+      register: sum
+      changed_when: false
+    - ansible.builtin.file: {path: /var/tmp/secret, state: absent}
+    - ansible.builtin.set_fact:
+        cacheable: true
+        digest: "{{ sum.stdout.split()[0] }}"
+        address: "postgres://shop:{{ database.password }}@h/"
+    - ansible.builtin.file: {path: "{{ place }}/here", state: touch, mode: "0600"}
+      delegate_to: localhost
+      vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+    - ansible.builtin.wait_for: {path: "{{ place }}/go", timeout: 30}
+      delegate_to: localhost
+      vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+    - ansible.builtin.fail: {msg: "bad {{ database.password }}"}
+      ignore_errors: true
+"""
+
+
+class Secretly:
+    """A playbook in direct mode with two secrets; while it waits in its middle, and afterwards, nothing that can be
+    seen of it holds them. path: where everything but the values themselves is written."""
+
+    values: Mapping[str, str] = {"db": "sea{{ 1 + 1 }}urchin \"o'clock\\ 🚀%}", "token": "tok-Xy9_0123456789"}
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._count = 0
+
+    def play(self, workspace: Path, params: dict[str, Any]) -> tuple[Outcome, str]:
+        self._count += 1
+        directory = self.path / f"attempt-{self._count}"
+        seen: list[str] = []
+        done = Event()
+        watching = Thread(target=self._watch, args=(seen, done))
+        watching.start()
+        told = {"workflow_id": "direct_1", "task_id": "root", "attempt": 1, "key": None, "intent": str(uuid4())}
+        where = Where(directory, workspace, Interpreters(), 120.0)
+        operation = find_operation([library_root()], "ansible/playbook")
+        outcome, _ = run_attempt(operation, told | {"params": params, "results": {}}, where, lambda _: None)
+        done.set()
+        watching.join()
+        log = (directory / "log").read_text() if (directory / "log").exists() else ""
+        assert (self.path / "go").exists() == (self.path / "here").exists()
+        seen += [*self._hits(self.path), *self._hits(workspace), *self._found(repr(outcome).encode(), "the outcome")]
+        assert not seen
+        return outcome, log
+
+    def _watch(self, seen: list[str], done: Event) -> None:
+        while not done.wait(0.02):
+            if (self.path / "here").exists() and not (self.path / "go").exists():
+                seen += self._hits(self.path)
+                for process in Path("/proc").glob("[0-9]*"):
+                    for what in ("cmdline", "environ"):
+                        try:
+                            seen += self._found((process / what).read_bytes(), str(process / what))
+                        except OSError:
+                            continue
+                (self.path / "go").touch()
+
+    def _hits(self, root: Path) -> list[str]:
+        files = [file for file in root.rglob("*") if file.is_file() and not file.is_symlink()]
+        return [hit for file in files for hit in self._found(file.read_bytes(), str(file))]
+
+    def _found(self, data: bytes, where: str) -> list[str]:
+        return [f"{part!r} in {where}" for part in (b"urchin", b"Xy9_0123") if part in data]
+
+
+@pytest.fixture
+def secretly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Secretly:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    for name, value in Secretly.values.items():
+        FileStore(tmp_path / "config" / "provisioning" / "secrets.toml").set(SECRETS, name, value)
+    (tmp_path / "written").mkdir()
+    return Secretly(tmp_path / "written")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client: Ansible connects with it")
 class TestOnServers:
@@ -100,6 +197,48 @@ class TestOnServers:
         found = ansible.run("command/run", params | {"environment": {"A": "b c"}})
         assert found.result == {"exit_code": 0, "output": "web-1 b c\nin", "cut": 0}
         assert ansible.run("command/run", params | {"argv": ["sh", "-c", "exit 7"]}).error["code"] == "command_failed"
+
+    def test_secrets_reach_a_playbook_and_nothing_that_stays(self, servers: Path, secretly: Secretly) -> None:
+        place = secretly.path
+        (servers / "secret.yaml").write_text(SECRETIVE)
+        kept = f"log_path = {place}/ansible.log\nfact_caching = jsonfile\nfact_caching_connection = {place}/facts\n"
+        (servers / "ansible.cfg").write_text(f"[defaults]\n{kept}")
+        database = {"user": "shop", "password": "secret://db", "more": ["secret://db", 1e16, None, True, "{{ 1 + 1 }}"]}
+        variables = {"database": database, "token": "secret://token", "place": str(place), "n": "{{ 1 + 1 }}"}
+        params = {"infra": "wuji", "playbook": "secret.yaml", "servers": ["web-1"], "verbosity": 4}
+        outcome, log = secretly.play(servers, params | {"variables": variables})
+        (servers / "ansible.cfg").unlink()
+        assert outcome.failure is None, log
+        db, token = secretly.values["db"], secretly.values["token"]
+        whole = f"shop|{db}|{db}|1e+16||True|2|{token}|2"
+        assert outcome.result["facts"]["web-1"] == {
+            "digest": sha256(whole.encode()).hexdigest(),
+            "address": "postgres://shop:[secret db]@h/",
+        }
+        assert "EXEC ssh" in log or "SSH: EXEC" in log, "the whole of -vvvv"
+        assert "told [secret db] and [secret token]" in log
+
+    def test_a_vault_is_opened_with_a_secret(self, servers: Path, secretly: Secretly) -> None:
+        password = servers.parent / "password"
+        password.write_text(secretly.values["token"])
+        vault: list[Any] = [
+            Path(sys.executable).parent / "ansible-vault",
+            "encrypt_string",
+            "--vault-password-file",
+            password,
+        ]
+        text = subprocess.run([*vault, "hidden text", "--name", "opened"], capture_output=True, text=True, check=True)
+        password.unlink()
+        (servers / "vault.yaml").write_text(
+            "- hosts: web\n  gather_facts: false\n  vars:\n"
+            + "".join(f"    {line}\n" for line in text.stdout.splitlines())
+            + "  tasks:\n    - ansible.builtin.set_fact: {found: '{{ opened }}'}\n"
+        )
+        params = {"infra": "wuji", "playbook": "vault.yaml", "servers": ["web-1"]}
+        outcome, log = secretly.play(servers, params | {"vault_password": "secret://token"})
+        assert outcome.failure is None and outcome.result["facts"] == {"web-1": {"found": "hidden text"}}, log
+        outcome, _ = secretly.play(servers, params | {"vault_password": "no-reference"})
+        assert outcome.failure is not None and "no-reference" not in outcome.failure.message
 
     def test_a_server_that_is_defined_but_not_there_is_named(self, ansible: Operations, servers: Path) -> None:
         (servers / "infra/other.yaml").write_text("servers: [{name: lonely, plan: 1cpu-1gb}]\n")

@@ -1,19 +1,29 @@
-"""opentofu/apply over a program that speaks OpenTofu's command line: there is no OpenTofu to be had from a registry of
-Python or Node packages. What it prints has the documented form of `show -json` and `output -json`."""
+"""opentofu/apply over a program that speaks OpenTofu's command line (there is no OpenTofu to be had from a registry of
+Python or Node packages; what it prints has the documented form of `show -json` and `output -json`), and over a real one
+where there is one, `tofu` or `terraform`."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioning_core.attempt import Interpreters, Where, run_attempt
+from provisioning_core.library import find_operation, library_root
+from provisioning_core.secrets.stores import SECRETS, FileStore
+
 TOFU = """\
 #!{python}
 import json, os, pathlib, sys
 verb, rest = sys.argv[1], sys.argv[2:]
+rest.remove("-no-color")
 state = pathlib.Path("terraform.tfstate")
 with open("calls", "a") as calls:
     print(json.dumps([verb, *[word for word in rest if not word.startswith("/")]]), file=calls)
@@ -115,3 +125,104 @@ def test_a_plan_of_a_megabyte_is_read_whole(python: Any, configured: Path) -> No
     tofu.write_text(tofu.read_text().replace('"resource_changes": changes', shown))
     found = python.run("opentofu/apply", {"directory": "cloud", "plan_only": True})
     assert [change["address"] for change in found.result["changes"]] == names
+
+
+REAL = shutil.which("tofu") or shutil.which("terraform")
+CONFIGURATION = """\
+variable "database" { type = object({ user = string, password = string }) }
+resource "terraform_data" "server" { input = "${var.database.user}: ${var.database.password}" }
+output "user" { value = var.database.user }
+output "told" { value = terraform_data.server.output }
+output "password" {
+  value     = var.database.password
+  sensitive = true
+}
+"""
+VALUE = "sea${urchin}%{if} \"o'clock\\ 🚀"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(REAL is None, reason="neither tofu nor terraform on PATH: tried against a stand-in only")
+class TestReally:
+    """`terraform_data` is built in: nothing is fetched."""
+
+    @pytest.fixture
+    def cloud(self, workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        directory: Path = workspace.path / "cloud"
+        directory.mkdir()
+        (directory / "main.tf").write_text(CONFIGURATION)
+        return directory
+
+    def params(self, **more: Any) -> dict[str, Any]:
+        return {"directory": "cloud", "program": Path(str(REAL)).name, **more}
+
+    def test_plan_apply_nothing_to_do_and_destroy(self, python: Any, cloud: Path) -> None:
+        variables = {"database": {"user": "sh op\n'ü${x}", "password": VALUE}}
+        change = [{"address": "terraform_data.server", "actions": ["create"]}]
+        found = python.run("opentofu/apply", self.params(variables=variables, plan_only=True))
+        assert found.result == {"changes": change, "applied": False, "outputs": {}, "sensitive": []}
+        found = python.run("opentofu/apply", self.params(variables=variables))
+        outputs = {"user": "sh op\n'ü${x}", "told": f"sh op\n'ü${{x}}: {VALUE}"}
+        assert found.result == {"changes": change, "applied": True, "outputs": outputs, "sensitive": ["password"]}
+        assert "\033" not in found.log and "1 to add, 0 to change, 0 to destroy" in found.log
+        again = python.run("opentofu/apply", self.params(variables=variables))
+        assert again.result == {"changes": [], "applied": False, "outputs": outputs, "sensitive": ["password"]}
+        gone = python.run("opentofu/apply", self.params(variables=variables, destroy=True))
+        assert gone.result["changes"] == [{"address": "terraform_data.server", "actions": ["delete"]}]
+        assert json.loads((cloud / "terraform.tfstate").read_text())["resources"] == []
+        assert [path for path in python._directory.rglob("*") if path.name in ("plan", "variables.tfvars.json")] == []
+
+    def test_its_own_words_are_the_error(self, python: Any, cloud: Path) -> None:
+        error = python.run("opentofu/apply", self.params()).error
+        assert (error["code"], error["retryable"]) == ("tofu_failed", False)
+        assert error["message"].endswith("plan ended with exit code 1: Error: No value for required variable")
+        (cloud / "main.tf").write_text("resource {")
+        assert "init ended with exit code 1: Error: " in python.run("opentofu/apply", self.params()).error["message"]
+
+    def test_a_secret_is_in_its_state_and_nowhere_else(
+        self, python: Any, cloud: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+        FileStore(tmp_path / "config" / "provisioning" / "secrets.toml").set(SECRETS, "db", VALUE)
+        (cloud / "main.tf").write_text(CONFIGURATION + LOOKING)
+        params = self.params(variables={"database": {"user": "shop", "password": "secret://db"}})
+        told = {"workflow_id": "direct_1", "task_id": "root", "attempt": 1, "key": None, "intent": "i"}
+        where = Where(tmp_path / "attempt", cloud.parent, Interpreters(), 60.0)
+        operation = find_operation([library_root()], "opentofu/apply")
+        outcome, _ = run_attempt(operation, told | {"params": params, "results": {}}, where, lambda _: None)
+        log = (tmp_path / "attempt" / "log").read_text()
+        assert outcome.failure is None, log
+        assert outcome.result["outputs"] == {"user": "shop", "told": "shop: [secret db]"}
+        assert outcome.result["sensitive"] == ["password"] and "shop: [secret db]" in log
+        assert (cloud / "looked").read_text() == "0\n", "of the command lines and environments of all processes"
+        with_it = {path for path in tmp_path.rglob("*") if path.is_file() and b"urchin" in path.read_bytes()}
+        assert with_it == {cloud / "terraform.tfstate", tmp_path / "config/provisioning/secrets.toml"}
+
+    def test_a_cancel_ends_it_and_leaves_no_lock(self, python: Any, cloud: Path) -> None:
+        here = cloud / "here"
+        slow = f"touch {here}; sleep 300"
+        (cloud / "main.tf").write_text(
+            'resource "terraform_data" "a" {}\nresource "terraform_data" "slow" {\n'
+            f'  provisioner "local-exec" {{ command = "{slow}" }}\n}}\n'
+        )
+        attempt = python.start("opentofu/apply", self.params())
+        deadline = time.monotonic() + 30
+        while not here.exists():
+            assert time.monotonic() < deadline and attempt.process.poll() is None
+            time.sleep(0.02)
+        os.killpg(attempt.process.pid, signal.SIGTERM)
+        attempt.end()
+        made = {each["name"] for each in json.loads((cloud / "terraform.tfstate").read_text())["resources"]}
+        assert "a" in made, "what was made before is known"
+        (cloud / "main.tf").write_text('resource "terraform_data" "a" {}\n')
+        assert python.run("opentofu/apply", self.params()).result["applied"] in (True, False), "it is not locked"
+
+
+LOOKING = """
+resource "terraform_data" "look" {
+  provisioner "local-exec" {
+    command = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>&1 | grep -ac 'urch[i]n' > looked; true"
+  }
+}
+"""

@@ -23,6 +23,8 @@ VALUE = "correct-horse/battery 'staple'"
 def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr("provisioning_core.secrets.private._MEMORY", tmp_path / "memory")
     FileStore(tmp_path / "config" / "provisioning" / "secrets.toml").set(SECRETS, "db", VALUE)
 
 
@@ -68,8 +70,7 @@ def assert_nothing_kept(*things: Any, directory: Path) -> None:
     for file in directory.rglob("*"):
         if file.is_file():
             assert b"horse" not in file.read_bytes() and VALUE.encode().hex().encode() not in file.read_bytes()
-    memory = Path(f"/dev/shm/provisioning-{os.geteuid()}")
-    assert not list(memory.glob(f"attempt-*{os.getpid()}*"))
+    assert list((directory.parent / "memory").rglob("*")) == [directory.parent / f"memory/provisioning-{os.geteuid()}"]
 
 
 def test_an_operation_in_python_gets_it_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
@@ -120,11 +121,39 @@ with handed({"a": "secret://db"}) as given:
     print(given.private, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
+    code = code.replace("with handed", f"private._MEMORY = Path({str(tmp_path / 'memory')!r})\nwith handed")
+    code = "from pathlib import Path\nfrom provisioning_core.secrets import private\n" + code
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     left = Path(done.stdout.strip())
     assert (left / "result").read_text() == "raw" and left.stat().st_mode & 0o777 == 0o700
+    assert (left / "own").stat().st_mode & 0o777 == 0o700
     attempt(tmp_path, "x", "#!/bin/sh\n", {"a": "secret://db"})
     assert not left.exists()
+
+
+def test_an_operation_has_a_directory_in_memory_that_goes_with_it(tmp_path: Path) -> None:
+    code = '#!/bin/sh\ncd "$PROVISIONING_PRIVATE" && pwd -P && cat "$PROVISIONING_SECRETS" > pgpass && ls -A\n'
+    outcome, log, _, directory = attempt(tmp_path, "x", code, {"a": "secret://db"})
+    place, found = log.splitlines()
+    assert outcome.failure is None and found == "pgpass"
+    assert Path(place).is_relative_to(tmp_path / "memory") and not Path(place).exists()
+    assert_nothing_kept(log, directory=directory)
+
+
+def test_directories_in_memory_are_not_taken_for_abandoned_while_they_are_made(tmp_path: Path) -> None:
+    """Each process removes what others have left; a directory that is not locked yet looks just so."""
+    code = f"""
+from pathlib import Path
+from provisioning_core.secrets import private
+private._MEMORY = Path({str(tmp_path / "memory")!r})
+for n in range(200):
+    with private.private_directory() as directory:
+        (directory / "file").write_text("x")
+        assert (directory / "file").exists(), n
+"""
+    each = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    assert [process.communicate()[1] for process in each] == [""] * 6
+    assert list((tmp_path / "memory").rglob("*")) == [tmp_path / f"memory/provisioning-{os.geteuid()}"]
 
 
 def test_resolve_param_gives_the_value_by_hand_and_leaves_other_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:

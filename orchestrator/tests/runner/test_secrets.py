@@ -171,6 +171,53 @@ def test_the_log_is_live(host: Host) -> None:
     run(body())
 
 
+KEEPS = """
+import json, os, sys, time
+from pathlib import Path
+own = Path(os.environ["PROVISIONING_PRIVATE"])
+assert own.stat().st_mode & 0o777 == 0o700 and not list(own.iterdir())
+(own / "deep").mkdir()
+(own / "deep" / "pgpass").write_bytes(Path(os.environ["PROVISIONING_SECRETS"]).read_bytes())
+print(own, flush=True)
+Path(sys.argv[0] + ".half").write_text(f"{os.getpid()}\\n")
+while not Path(sys.argv[0] + ".go").exists():
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("who", ["nobody", "operation", "shim", "shim and filter", "daemon and shim and filter"])
+def test_files_with_secrets_have_a_place_in_memory_that_is_gone_whoever_is_shot(host: Host, who: str) -> None:
+    operation = host.operation("keeps.py", KEEPS)
+    half, go = (host.library / "test" / f"keeps.py.{word}" for word in ("half", "go"))
+
+    async def body() -> None:
+        async with host.opened() as (dispatch, listener):
+            await dispatch.start(host.spec(operation, input=told()))
+            await until(number_in(half))
+            place = Path(host.log(an_id(1)).decode().strip())
+            assert (place / "deep" / "pgpass").exists() and not place.is_relative_to(host.path)
+            shim = shim_of(host, an_id(1))
+            if "daemon" in who:
+                await dispatch.close()
+            if "filter" in who:
+                os.kill(shim, signal.SIGSTOP)
+                os.kill(filters_of(shim)[0], signal.SIGKILL)
+            if "shim" in who:
+                os.kill(shim, signal.SIGKILL)
+            elif who == "operation":
+                os.kill(int(half.read_text()), signal.SIGKILL)
+            else:
+                go.touch()
+            if "daemon" not in who:
+                await listener.end_of(an_id(1))
+        if "daemon" in who:
+            async with host.opened() as (dispatch, _):
+                assert isinstance((await dispatch.reconcile([an_id(1)]))[an_id(1)], Vanished)
+
+    run(body())
+    assert_clean(host)
+
+
 UNAVAILABLE = [
     ("no such", {"answer": {"db": VALUE}}, "secret://team/token: there is no such secret", False),
     ("short", {"answer": {"db": "short", "team/token": "x" * 20}}, "has 5 bytes", False),

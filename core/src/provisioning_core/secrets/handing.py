@@ -10,8 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,18 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from .named import SecretUnavailable, resolve_all
+from .private import private_directory
 from .redaction import Redactor
 from .reference import SCHEME, name_of, references_in
 
 NAMES_MAX = 256
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own in it, 0700
-_PREFIX = "attempt-"
 
 
 @dataclass(frozen=True, slots=True)
 class Handed:
     """redactor: of the values. descriptor: what the operation inherits. output: where it writes its log.
-    private: the directory of its result and events."""
+    private: the directory of its result and events, and of `own`, which it may use as it likes."""
 
     redactor: Redactor
     descriptor: int
@@ -42,6 +39,7 @@ class Handed:
             "PROVISIONING_SECRETS": f"/dev/fd/{self.descriptor}",
             "PROVISIONING_RESULT": str(self.private / "result"),
             "PROVISIONING_EVENTS": str(self.private / "events"),
+            "PROVISIONING_PRIVATE": str(self.private / "own"),
         }
 
     def log(self) -> bytes:
@@ -60,7 +58,8 @@ def handed(params: Any, environ: Mapping[str, str] = os.environ) -> Iterator[Han
     if len(names) > NAMES_MAX:
         raise SecretUnavailable(f"it refers to {len(names)} secrets; at most {NAMES_MAX} are given to one task")
     values = _values(names, environ)
-    with _private_directory() as private, _anonymous(private, "secrets") as descriptor:
+    with private_directory() as private, _anonymous(private, "secrets") as descriptor:
+        (private / "own").mkdir(mode=0o700)
         os.write(descriptor, json.dumps(values, ensure_ascii=False).encode() + b"\n")
         os.lseek(descriptor, 0, os.SEEK_SET)
         with _anonymous(private, "output") as output:
@@ -79,50 +78,6 @@ def _values(names: list[str], environ: Mapping[str, str]) -> dict[str, str]:
         raise SecretUnavailable("; ".join(f"{SCHEME}{name}: there is no such secret" for name in missing))
     values: dict[str, str] = answer["secrets"]
     return values
-
-
-@contextmanager
-def _private_directory() -> Iterator[Path]:
-    """In memory where the system has such a place, ours as long as its lock is held: that ends with this process."""
-    root = _root()
-    _remove_abandoned(root)
-    private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-    fd = os.open(private, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield private
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
-        os.close(fd)
-
-
-def _root() -> Path:
-    if not os.access(_MEMORY, os.W_OK | os.X_OK):
-        return Path(tempfile.gettempdir())
-    root = _MEMORY / f"provisioning-{os.geteuid()}"
-    try:
-        root.mkdir(mode=0o700, exist_ok=True)
-        status = root.lstat()
-    except OSError as error:
-        raise SecretUnavailable(f"no private directory can be made at {root}: {error.strerror}") from None
-    if not root.is_dir() or root.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise SecretUnavailable(f"{root} is not a directory of ours alone, and it is needed for what is not to be kept")
-    return root
-
-
-def _remove_abandoned(root: Path) -> None:
-    for left in root.glob(_PREFIX + "*"):
-        try:
-            fd = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            pass  # Somebody works in it.
-        finally:
-            os.close(fd)
 
 
 @contextmanager

@@ -13,9 +13,11 @@ from ..errors import ProviderError, UsageError
 from ..infra import Infra, load_infra
 from ..params import Check
 from ..provider import Resource
+from ..secrets.reference import REFERENCE_WORDS, is_reference
 from ..yamlfile import shown
+from .ansible_variables import variable_options
 from .command import Ran, find_program, run_here
-from .references import refuse_references
+from .references import resolved, workplace, write
 from .targets import servers_of
 
 if TYPE_CHECKING:
@@ -30,26 +32,35 @@ def play_as_told(task: Task) -> dict[str, Any]:
     """{hosts: counts per host, facts: what set_fact set per host, stats, host_stats: set_stats', changed}."""
     task.check({"infra": check.infra_name, "playbook": check.text(1_000)}, FIELDS)
     params, workspace = task.params, task.workspace()
-    refuse_references(params, ("variables",), "they go through a file; have the playbook look it up, or use its vault")
     playbook = (workspace.path / params["playbook"]).resolve()
     if not playbook.is_relative_to(workspace.path) or not playbook.is_file():
         raise UsageError(f"playbook {shown(params['playbook'])}: no file below {workspace.path}", code="bad_params")
     program = find_program("ansible-playbook", INSTALL)
     definition = load_infra(workspace, params["infra"])
     servers = servers_of(workspace, params["infra"], params.get("servers"))
-    work = Path.cwd()
-    inventory, variables, results = work / "inventory.json", work / "variables.json", work / "results.jsonl"
-    _write(inventory, inventory_of(definition, servers))
-    _write(variables, {**(params.get("variables") or {}), "provisioning_results": task.results})
-    results.touch(mode=0o600)
+    variables = {**(params.get("variables") or {}), "provisioning_results": task.results}
+    work, vault = Path.cwd(), params.get("vault_password")
     task.progress(f"{params['playbook']} on {len(servers)} servers")
-    argv = [program, "--inventory", str(inventory), "--extra-vars", f"@{variables}", *_options(params), str(playbook)]
-    ran = run_here(argv, directory=playbook.parent, environment=_environment(work, results))
-    records = list(_records(results))
-    _check_end(ran, records)
-    for file in (inventory, variables, results):
+    with workplace(variables, vault) as scratch:
+        inventory = write(work / "inventory.json", json.dumps(inventory_of(definition, servers)))
+        argv = [program, "--inventory", str(inventory), *variable_options(variables, work, scratch), *_options(params)]
+        if vault is not None:
+            argv.append(f"--vault-password-file={write(scratch / 'vault', resolved(vault))}")
+        records = _played([*argv, str(playbook)], playbook.parent, scratch, hidden=scratch != work)
+    for file in (inventory, work / "variables.json"):
         file.unlink()  # what is left in the directory would be kept with the attempt
     return _result(records)
+
+
+def _played(argv: Sequence[str], directory: Path, scratch: Path, *, hidden: bool) -> list[dict[str, Any]]:
+    """What happened, as our callback plugin tells it; facts that playbooks set may hold secrets."""
+    results = write(scratch / "results.jsonl", "")
+    environment = _environment(scratch, results) | (_NOTHING_KEPT if hidden else {})
+    ran = run_here(argv, directory=directory, environment=environment)
+    records = list(_records(results))
+    results.unlink()
+    _check_end(ran, records)
+    return records
 
 
 def inventory_of(infra: Infra, servers: Sequence[Resource]) -> dict[str, Any]:
@@ -92,14 +103,18 @@ def _host(server: Resource) -> dict[str, Any]:
     }
 
 
-def _environment(work: Path, results: Path) -> dict[str, str]:
+_NOTHING_KEPT = {"ANSIBLE_LOG_PATH": os.devnull, "ANSIBLE_CACHE_PLUGIN": "memory"}
+"""Whatever an ansible.cfg says: its log and its cache of facts would be files with secrets."""
+
+
+def _environment(scratch: Path, results: Path) -> dict[str, str]:
     plugins = Path(__file__).parent
     return {
         "ANSIBLE_CALLBACK_PLUGINS": str(plugins),
         "ANSIBLE_CALLBACKS_ENABLED": "ansible_results",
         "PROVISIONING_ANSIBLE_RESULTS": str(results),
-        "ANSIBLE_LOCAL_TEMP": str(work / "ansible-tmp"),
-        "ANSIBLE_HOME": str(work / "ansible-home"),
+        "ANSIBLE_LOCAL_TEMP": str(scratch / "ansible-tmp"),  # what templates make of variables is written there
+        "ANSIBLE_HOME": str(Path.cwd() / "ansible-home"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": os.environ.get("TMPDIR") or "/tmp",  # noqa: S108 - a socket's path is short
         "ANSIBLE_SSH_ARGS": "-o ControlMaster=no",  # a master would outlive the playbook, and be ended as a leftover
         "ANSIBLE_PIPELINING": "1",
@@ -118,6 +133,8 @@ def _options(params: Mapping[str, Any]) -> Iterator[str]:
         yield "--diff"
     if params.get("forks"):
         yield f"--forks={params['forks']}"
+    if params.get("verbosity"):
+        yield "-" + "v" * params["verbosity"]
 
 
 def _records(results: Path) -> Iterator[dict[str, Any]]:
@@ -152,15 +169,15 @@ def _result(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"hosts": hosts, "facts": facts, "stats": run, "host_stats": per_host, "changed": changed}
 
 
-def _write(file: Path, document: Mapping[str, Any]) -> None:
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(document), "utf-8")
-
-
 def _words(value: Any) -> str | None:
     if isinstance(value, list) and value and all(isinstance(each, str) and each.strip() for each in value):
         return None
     return f"a list of texts is expected, got {shown(value)}"
+
+
+def _reference(value: Any) -> str | None:
+    # The value itself is not shown: it may be the password.
+    return None if is_reference(value) else f"{REFERENCE_WORDS} is expected, and no password"
 
 
 FIELDS: dict[str, Check] = {
@@ -171,4 +188,6 @@ FIELDS: dict[str, Check] = {
     "check": check.boolean,
     "diff": check.boolean,
     "forks": check.number(1, 500),
+    "verbosity": check.number(0, 6),
+    "vault_password": _reference,
 }

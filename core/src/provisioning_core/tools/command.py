@@ -76,10 +76,11 @@ def run_here(
     stdin: bytes = b"",
     heard: Heard = to_log,
     most: int = CAPTURED_BYTES_MAX,
+    errors_too: bool = False,
 ) -> Ran:
     """Run it and wait. environment: added to this process's. Its standard error goes to the log.
 
-    heard: gets the output as it comes. most: how many bytes of it are captured.
+    heard: gets the output as it comes. most: how many bytes of it are captured. errors_too: standard error is output.
     Raises UsageError (`not_runnable`) where it cannot be started.
     """
     try:
@@ -89,6 +90,7 @@ def run_here(
             env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors_too else None,
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -11,7 +11,7 @@ from ..errors import ProviderError, UsageError
 from ..params import Check
 from ..yamlfile import shown
 from .command import Ran, run_here, run_there
-from .references import refuse_references, resolved
+from .references import refuse_references, resolved, write
 from .targets import server_named
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ def run_as_told(task: Task) -> dict[str, Any]:
 
 
 def _run_here(task: Task, argv: list[str], environment: dict[str, str], stdin: bytes) -> Ran:
-    file = Path.cwd() / "input.json"
-    file.touch(mode=0o600)
-    file.write_text(json.dumps({"input": task.params.get("input"), "results": task.results}), "utf-8")
+    told = {"input": task.params.get("input"), "results": task.results}
+    file = write(Path.cwd() / "input.json", json.dumps(told))
     directory = directory_below(task.workspace(), task.params.get("directory"))
     try:
         return run_here(argv, directory=directory, environment=environment | {"COMMAND_INPUT": str(file)}, stdin=stdin)

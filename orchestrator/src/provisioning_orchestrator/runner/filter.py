@@ -3,6 +3,7 @@
     operation ── pipe ──► filter ── redacted ──► <task>.<n>.log
               ── private/events ──►         ──► <task>.<n>.events       line by line, while it grows
               ── private/result ──►         ──► <task>.<n>.result       at the end
+              ── private/own                                            files of its own; nobody reads them
     shim ── control ──► filter          `end`: the tree is over; `done …`: everything is written
 
 `private` is a directory in memory (/dev/shm), removed at the end. The filter is a fork of the shim with a session of
@@ -291,8 +292,14 @@ def read_regular(path: str, offset: int, length: int) -> bytes | None:
         os.close(fd)
 
 
+def own_directory(private: str) -> str:
+    """What the operation may use as it likes of its directory in memory; it is removed with that."""
+    return f"{private}/own"
+
+
 def make_private(path: str) -> None:
-    """The directory and the two above it, ours alone. Raises OSError: also where one of them is somebody else's."""
+    """The directory, the two above it and the one in it, ours alone. Raises OSError: also where one of them is
+    somebody else's."""
     for _ in range(_TRIES):
         try:
             return _make_private(path)
@@ -303,7 +310,7 @@ def make_private(path: str) -> None:
 
 def _make_private(path: str) -> None:
     above = os.path.dirname(path)  # noqa: PTH120
-    for directory in (os.path.dirname(above), above, path):  # noqa: PTH120
+    for directory in (os.path.dirname(above), above, path, own_directory(path)):  # noqa: PTH120
         try:
             os.mkdir(directory, 0o700)  # noqa: PTH102
         except FileExistsError:

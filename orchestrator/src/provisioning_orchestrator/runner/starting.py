@@ -23,6 +23,7 @@ from provisioning_orchestrator.ports import (
 from . import processes, statefile
 from .command import Interpreters, Refusal
 from .files import AttemptDirectories, AttemptFiles, sync_directory
+from .filter import own_directory
 from .library import LibraryFiles
 from .references import INLINE_BYTES_MAX, Resolver, may_refer, references_in
 from .request import TOKEN_VARIABLE, Request, Wanted
@@ -162,6 +163,8 @@ class Starter:
             f"PROVISIONING_LEAVE={files.leave}",
             f"{processes.MARK_VARIABLE}={mark}",
         ]
+        if private is not None:
+            environment.append(f"PROVISIONING_PRIVATE={own_directory(private)}")
         if self._url is not None and spec.token:
             # The shim puts the token into an anonymous file: no other process may read it in an environment.
             environment += [f"PROVISIONING_URL={self._url}", f"{TOKEN_VARIABLE}={spec.token}"]
