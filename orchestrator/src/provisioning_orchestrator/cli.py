@@ -77,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where operations are; may be repeated, the first wins",
     )
     add("--slots", type=int, metavar="N", help="attempts at a time (default: 10)")
+    add(
+        "--loans-max", type=int, metavar="N", help="more attempts at a time that wait for child workflows (default: 20)"
+    )
+    add("--children-max", type=int, metavar="N", help="child workflows of one task at a time (default: 1000)")
     add("--workspace", metavar="DIR", help="handed to operations as PROVISIONING_WORKSPACE")
     add("--python", metavar="PATH", help="runs .py operations (default: the daemon's own)")
     add("--nu", metavar="PATH", help="runs .nu operations (default: nu on PATH)")

@@ -163,6 +163,8 @@ class _Daemon:
             chance=SystemChance(),
             observers=[self._feed],
             slots=settings.slots,
+            loans_max=settings.loans_max,
+            children_max=settings.children_max,
             grace_s=settings.grace_s,
             sign=self._tasks.token,
             on_failure=self._failed,
@@ -237,6 +239,9 @@ class _NoEngine:
         raise StoreCorrupt(self._reason)
 
     def submitter(self, attempt: AttemptId) -> Submitter | None:
+        return None
+
+    def waits_for(self, workflow: str, seq: int) -> str | None:
         return None
 
     async def cancel(self, workflow: str) -> None:

@@ -356,6 +356,9 @@ class Records(Protocol):
 
     def events(self, workflow: str, *, after: int, limit: int) -> tuple[EventRecord, ...]: ...
 
+    def submitted(self, idempotency: Idempotency) -> str | None:
+        """The workflow that was submitted with this very key and digest; None: there is none."""
+
 
 # --- the rest --------------------------------------------------------------------------------------------------------
 
@@ -393,11 +396,15 @@ class Engine(Protocol):
     ) -> tuple[str, bool]:
         """Takes checked TaskSpecs; returns the workflow's id once it is durable, and whether it was there before.
 
-        parent: the task that submits it; its attempt lends its slot until the child has ended.
+        parent: the task that submits it; its attempt lends its slot until the child has ended. NotPossibleNow where
+        that task is too deep or has too many children.
         """
 
     def submitter(self, attempt: AttemptId) -> Submitter | None:
         """Who that attempt is, where it runs at this moment and may submit; else None."""
+
+    def waits_for(self, workflow: str, seq: int) -> str | None:
+        """What that task waits for though nothing in its own workflow keeps it: a slot, or its children; in words."""
 
     async def cancel(self, workflow: str) -> None: ...
 

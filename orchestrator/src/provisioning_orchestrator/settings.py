@@ -59,6 +59,8 @@ class Settings:
     port: of both 127.0.0.1 and [::1]; 0 takes a free one. libraries: where operations are looked up, the first wins.
     workspace: handed to operations. python, nu: what runs `.py` and `.nu` operations; nu None: the one on PATH.
     auth: `token`, or `none` on a machine of one's own. slots: attempts at a time. grace_s: between TERM and KILL.
+    loans_max: how many more attempts of one depth of child workflows may be alive, because they wait for children.
+    children_max: workflows that one task may have submitted and that have not ended.
     sync_attempts: sync the files of attempts too: fewer `unknown` after a power cut, some milliseconds per task.
     secrets_command: a command line that is asked for the values of `secret://` references; empty: there are none.
     pass_environment: names of variables that operations get too.
@@ -69,6 +71,8 @@ class Settings:
     port: int = PORT_DEFAULT
     libraries: tuple[Path, ...] = ()
     slots: int = 10
+    loans_max: int = 20
+    children_max: int = 1_000
     workspace: Path | None = None
     python: Path | None = None
     nu: Path | None = None
@@ -161,6 +165,10 @@ def _check(settings: Settings) -> None:
         raise BadSettings(f"the port is {settings.port}; 0 (any free one) to 65535 is expected")
     if settings.slots < 1:
         raise BadSettings(f"the number of slots is {settings.slots}; 1 or more is expected")
+    if settings.loans_max < 0:
+        raise BadSettings(f"the setting loans_max is {settings.loans_max}; 0 or more is expected")
+    if settings.children_max < 1:
+        raise BadSettings(f"the setting children_max is {settings.children_max}; 1 or more is expected")
     if not 0 <= settings.grace_s <= 3600:
         raise BadSettings(f"the setting grace_s is {settings.grace_s}; 0 to 3600 seconds are expected")
     if not 0 < settings.secrets_timeout_s <= 3600:

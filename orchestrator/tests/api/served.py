@@ -197,8 +197,9 @@ def serve(
     ready: bool = True,
     clock: Clock | None = None,
     chance: Chance | None = None,
+    **engine_settings: int,
 ) -> Iterator[Served]:
-    """A running server; ready False: it stays `starting`."""
+    """A running server; ready False: it stays `starting`. engine_settings: slots, loans_max, children_max."""
     started = threading.Event()
     found: list[Served] = []
     failure: list[BaseException] = []
@@ -224,6 +225,7 @@ def serve(
             chance=chance or SystemChance(),
             observers=[feed],
             grace_s=0.1,
+            **engine_settings,  # type: ignore[arg-type]
         )
         await engine.start()
         await server.start(sockets)

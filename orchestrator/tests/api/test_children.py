@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning_orchestrator.api.tasktoken import TaskTokens, open_task_tokens
-from provisioning_orchestrator.engine.embedded import CHILDREN_DEPTH_MAX
 from provisioning_orchestrator.ports import AttemptId
+from provisioning_orchestrator.workflow.admission import DEPTH_MAX
 
 from .served import Answer, Served, serve
 
@@ -158,11 +159,66 @@ def test_parents_that_fill_all_slots_lend_them_to_their_children(tmp_path: Path)
 def test_a_chain_of_children_has_an_end(tmp_path: Path) -> None:
     with serve(tmp_path) as api:
         workflow = running(api)
-        for _ in range(CHILDREN_DEPTH_MAX):
+        for _ in range(DEPTH_MAX):
             workflow = child_of(api, workflow)
             api.until(f"/workflows/{workflow}", lambda found: found["tasks"].get("running"))
         refused = as_task(api, workflow, "POST", "/workflows", CHILD)
         assert refused.code == "not_possible_now" and "32 workflows deep" in refused.json["detail"]
+
+
+def test_a_task_has_so_many_children_at_a_time_and_is_told_which_setting_says_so(tmp_path: Path) -> None:
+    with serve(tmp_path, children_max=2) as api:
+        parent = running(api)
+        keys = [{"Idempotency-Key": key} for key in ("one", "two", "three")]
+        first, second = (as_task(api, parent, "POST", "/workflows", CHILD, **key).json for key in keys[:2])
+        refused = as_task(api, parent, "POST", "/workflows", CHILD, **keys[2])
+        assert (refused.status, refused.code) == (409, "not_possible_now")
+        assert "has 2 child workflows" in refused.json["detail"] and "(setting children_max)" in refused.json["detail"]
+        again = as_task(api, parent, "POST", "/workflows", CHILD, **keys[0])
+        assert again.json["workflow_id"] == first["workflow_id"], "what was taken keeps its answer"
+        child_of(api, running(api))  # another task has its own
+        as_task(api, parent, "POST", f"/workflows/{second['workflow_id']}/cancel")
+        api.ended(second["workflow_id"])
+        assert as_task(api, parent, "POST", "/workflows", CHILD, **keys[2]).status == 202
+
+
+def test_children_that_are_submitted_at_once_are_counted_as_well(tmp_path: Path) -> None:
+    with serve(tmp_path, children_max=5) as api:
+        parent = running(api)
+
+        def submit(number: int) -> int:
+            own = Served(**{**vars(api), "_connection": None})
+            return as_task(own, parent, "POST", "/workflows", CHILD, **{"Idempotency-Key": f"k{number}"}).status
+
+        with ThreadPoolExecutor(10) as pool:
+            statuses = list(pool.map(submit, range(20)))
+        assert sorted(statuses) == [202] * 5 + [409] * 15
+        assert len(api.get(f"/workflows?parent={parent}").json["items"]) == 5
+
+
+def test_why_a_task_is_waiting_is_said(tmp_path: Path) -> None:
+    with serve(tmp_path, slots=1, loans_max=0) as api:
+        parent = running(api)
+        child = child_of(api, parent)
+        api.until(f"/workflows/{child}", lambda found: found["tasks"].get("running"))
+
+        def waits_for(workflow: str, task: str) -> str | None:
+            found: str | None = api.get(f"/workflows/{workflow}/tasks/{task}").json["waits_for"]
+            assert api.get(f"/workflows/{workflow}/tasks").json["items"][0]["waits_for"] == found
+            return found
+
+        assert waits_for(parent, "t0") == f"its child workflow {child}, perhaps; its slot is lent"
+        assert waits_for(child, "c") is None
+        stranger = api.submit("demo/ok")
+        assert waits_for(stranger, "t0") == (
+            "1 attempts of workflows that are nobody's children are alive, 1 of them wait for children; "
+            "at most 1 (slots) + 0 (loans_max) may be"
+        )
+        second = as_task(api, parent, "POST", "/workflows", CHILD, **{"Idempotency-Key": "another"})
+        assert waits_for(second.json["workflow_id"], "c").startswith("1 attempts at depth 1 of child workflows are")  # type: ignore[union-attr]
+        api.post(f"/workflows/{parent}/cancel")
+        api.ended(stranger)
+        assert waits_for(stranger, "t0") is None
 
 
 def test_without_a_daemons_token_the_parent_is_known_all_the_same(tmp_path: Path) -> None:

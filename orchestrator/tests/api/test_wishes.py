@@ -12,7 +12,7 @@ import pytest
 
 from provisioning_orchestrator.settings import Limits
 
-from .served import Served, serve
+from .served import Operations, Served, serve
 
 
 def workflow(*tasks: dict[str, Any]) -> dict[str, Any]:
@@ -226,6 +226,29 @@ def test_one_key_sent_by_many_at_once_makes_one_workflow(api: Served) -> None:
     assert len(api.get("/workflows").json["items"]) == 1
 
 
+def test_what_was_taken_keeps_its_answer_when_its_operation_has_left_the_library(
+    shared: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {"Idempotency-Key": "k-gone"}
+    bodies = {
+        "/workflows/demo/ok": {"infra": "w", "params": {"a": 1}},
+        "/workflows": workflow(ok("a"), ok("b")),
+    }
+    first = {path: shared.post(path, body, headers=headers).json["workflow_id"] for path, body in bodies.items()}
+    for id in first.values():
+        shared.ended(id)
+    monkeypatch.delitem(Operations.known, "demo/ok")
+    for path, body in bodies.items():
+        again = shared.post(path, body, headers=headers)
+        assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
+        assert again.json == {"workflow_id": first[path], "status": "succeeded"}
+        assert shared.post(path, body).code == "unknown_operation", "without the key it is another wish"
+        assert shared.post(path, body, headers={"Idempotency-Key": "k-new"}).code == "unknown_operation"
+        assert shared.post(path, {**body, "name": "x", "infra": "v"}, headers=headers).status in (404, 422)
+    for raw in (b"[]", b"nonsense", b'{"tasks": 3}'):
+        assert shared.request("POST", "/workflows", headers=headers, raw=raw).status in (400, 422)
+
+
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, "é"])
 def test_a_key_that_is_none_is_refused(shared: Served, key: str) -> None:
     answer = shared.post("/workflows/demo/ok", {"infra": "w"}, headers={"Idempotency-Key": key})
@@ -292,8 +315,6 @@ def test_while_it_starts_only_health_answers(tmp_path: Path) -> None:
 def test_a_request_that_comes_a_moment_too_early_is_answered_when_all_is_ready(tmp_path: Path) -> None:
     from provisioning_orchestrator.api.backend import Services
     from provisioning_orchestrator.testing.fake_dispatch import FakeDispatch
-
-    from .served import Operations
 
     with serve(tmp_path, ready=False, limits=Limits(start_wait_s=20.0, stop_s=0.5)) as api:
 

@@ -47,6 +47,8 @@ def test_a_program_keeps_the_name_it_was_given(tmp_path: Path) -> None:
     [
         ({"port": 70_000}, {}, "port is 70000; 0 (any free one) to 65535"),
         ({"slots": 0}, {}, "slots is 0; 1 or more"),
+        ({"loans_max": -1}, {}, "loans_max is -1; 0 or more"),
+        ({}, {"CHILDREN_MAX": "0"}, "children_max is 0; 1 or more"),
         ({"libraries": ["/nowhere"]}, {}, "library '/nowhere' is no directory"),
         ({"workspace": "/nowhere"}, {}, "workspace '/nowhere' is no directory"),
         ({"nu": "/nowhere"}, {}, "--nu '/nowhere' is no program"),

@@ -53,7 +53,15 @@ IDEMPOTENCY_KEY = Parameter(
 _WORKFLOW = "/workflows/{any_workflow}"
 _TASK = _WORKFLOW + "/tasks/{task}"
 _NO_TASK = ("unknown_workflow", "unknown_task")
-_SUBMISSION = ("bad_json", "unknown_operation", "too_large", "invalid", "idempotency_mismatch", "store_full")
+_SUBMISSION = (
+    "bad_json",
+    "unknown_operation",
+    "not_possible_now",
+    "too_large",
+    "invalid",
+    "idempotency_mismatch",
+    "store_full",
+)
 
 
 @cache

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ..ports import BadCursor, OrchestratorError
+from ..ports import BadCursor, Engine, OrchestratorError, TaskView
 from ..workflow.records import TaskStatus, WorkflowStatus
 from . import schemas, views
 from .backend import Backend
@@ -45,18 +45,20 @@ async def list_tasks(exchange: Exchange, backend: Backend) -> None:
     """Of one workflow, or of all."""
     status, cursor, limit, _ = _page(exchange, TaskStatus)
     workflow = exchange.parts.get("any_workflow")
+    services = await backend.ready()
     try:
-        page = (await backend.ready()).records.tasks(workflow=workflow, status=status, cursor=cursor, limit=limit)
+        page = services.records.tasks(workflow=workflow, status=status, cursor=cursor, limit=limit)
     except BadCursor as error:
         raise Refused("bad_query", str(error)) from None
-    items = [views.task(view) for view in page.items]
+    items = [views.task(view, _waits_for(services.engine, view)) for view in page.items]
     await exchange.reply(200, _encode(schemas.Tasks(items, page.next_cursor)))
 
 
 async def show_task(exchange: Exchange, backend: Backend) -> None:
     exchange.query()
-    view = (await backend.ready()).records.task(exchange.parts["any_workflow"], exchange.parts["task"])
-    await exchange.reply(200, _encode(views.task(view)))
+    services = await backend.ready()
+    view = services.records.task(exchange.parts["any_workflow"], exchange.parts["task"])
+    await exchange.reply(200, _encode(views.task(view, _waits_for(services.engine, view))))
 
 
 async def list_operations(exchange: Exchange, backend: Backend) -> None:
@@ -78,6 +80,12 @@ async def show_problem(exchange: Exchange, backend: Backend) -> None:
     if code not in CODES:
         raise Refused("not_found", f"no problem has the code {code!r}")
     await exchange.reply(200, _encode(catalogue(code)))
+
+
+def _waits_for(engine: Engine, view: TaskView) -> str | None:
+    if view.state.status not in (TaskStatus.READY, TaskStatus.RUNNING):
+        return None
+    return engine.waits_for(view.workflow, view.task.seq)
 
 
 def whole_number(name: str, text: str | None, default: int, low: int, high: int) -> int:

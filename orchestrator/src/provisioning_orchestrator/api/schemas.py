@@ -132,6 +132,7 @@ class TaskState(msgspec.Struct):
     """partial: it succeeded, and said that not all was done.
 
     due_at: when a waiting task goes on. result: what its operation returned, any JSON.
+    waits_for: what a ready task waits for, or a running one that has child workflows, in words.
     """
 
     id: str
@@ -150,6 +151,7 @@ class TaskState(msgspec.Struct):
     due_at: Time | None
     expanded: int
     resources: list[Reported]
+    waits_for: str | None = None
 
 
 class Event(msgspec.Struct):

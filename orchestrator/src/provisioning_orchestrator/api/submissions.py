@@ -96,6 +96,32 @@ def read_call(resource: str, action: str, body: bytes, library: Library, limits:
     return Asked(f"{operation} {infra}", [spec], hashlib.sha256(_canonical(doc)).hexdigest())
 
 
+def digest_of_submission(body: bytes, limits: Limits) -> str | None:
+    """What Asked.digest is of a body that read_submission takes; None of one that it never took."""
+    doc = _object_in(body, limits)
+    tasks = doc.pop("tasks", None)
+    if not isinstance(tasks, list):
+        return None
+    digest = hashlib.sha256(_canonical(doc))
+    for task in tasks:
+        digest.update(b"\n" + _canonical(task))
+    return digest.hexdigest()
+
+
+def digest_of_call(body: bytes, limits: Limits) -> str | None:
+    """The same for read_call."""
+    doc = _object_in(body, limits)
+    return hashlib.sha256(_canonical(doc)).hexdigest() if doc else None
+
+
+def _object_in(body: bytes, limits: Limits) -> dict[str, Any]:
+    try:
+        doc = read_json(body, limits)
+    except Refused:
+        return {}
+    return doc if isinstance(doc, dict) else {}
+
+
 def read_resolution(body: bytes, limits: Limits) -> events.Resolution:
     """Raises Refused."""
     doc = read_json(body, limits)

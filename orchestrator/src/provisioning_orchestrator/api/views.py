@@ -56,7 +56,7 @@ def workflow(view: WorkflowView) -> schemas.Workflow:
     )
 
 
-def task(view: TaskView) -> schemas.TaskState:
+def task(view: TaskView, waits_for: str | None = None) -> schemas.TaskState:
     new, state = view.task, view.state
     return schemas.TaskState(
         id=new.id,
@@ -75,6 +75,7 @@ def task(view: TaskView) -> schemas.TaskState:
         due_at=time_or_none(state.due_at),
         expanded=state.expanded,
         resources=[as_json(resource) for resource in view.resources],
+        waits_for=waits_for,
     )
 
 

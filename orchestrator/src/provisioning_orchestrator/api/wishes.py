@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
-from ..ports import Idempotency
+from ..ports import Idempotency, NotPossibleNow
 from .backend import Backend
 from .exchange import Exchange
 from .problems import Refused
@@ -14,6 +15,8 @@ from .schemas import Accepted
 from .submissions import (
     Asked,
     beside_the_loop,
+    digest_of_call,
+    digest_of_submission,
     read_call,
     read_nothing,
     read_resolution,
@@ -29,8 +32,14 @@ async def submit_workflow(exchange: Exchange, backend: Backend) -> None:
     key = _idempotency_key(exchange)
     exchange.query()
     body = await exchange.body(limits.body_bytes_max, backend.room)
-    asked = await beside_the_loop(lambda: read_submission(body, library, limits), len(body), limits)
-    await _submit(exchange, backend, asked, key)
+    await _submit(
+        exchange,
+        backend,
+        key,
+        len(body),
+        read=lambda: read_submission(body, library, limits),
+        digest=lambda: digest_of_submission(body, limits),
+    )
 
 
 async def call_operation(exchange: Exchange, backend: Backend) -> None:
@@ -39,8 +48,14 @@ async def call_operation(exchange: Exchange, backend: Backend) -> None:
     key = _idempotency_key(exchange)
     exchange.query()
     body = await exchange.body(limits.body_bytes_max, backend.room)
-    asked = await beside_the_loop(lambda: read_call(resource, action, body, library, limits), len(body), limits)
-    await _submit(exchange, backend, asked, key)
+    await _submit(
+        exchange,
+        backend,
+        key,
+        len(body),
+        read=lambda: read_call(resource, action, body, library, limits),
+        digest=lambda: digest_of_call(body, limits),
+    )
 
 
 async def cancel_workflow(exchange: Exchange, backend: Backend) -> None:
@@ -59,20 +74,45 @@ async def resolve_task(exchange: Exchange, backend: Backend) -> None:
     await _accepted(exchange, id, services.records.workflow(id).row.status.value)
 
 
-async def _submit(exchange: Exchange, backend: Backend, asked: Asked, key: str | None) -> None:
-    services = backend.services  # again: the daemon may have begun to stop while the body came in
-    idempotency = None
-    route, parent = f"{exchange.method} {exchange.path}", None
+async def _submit(
+    exchange: Exchange,
+    backend: Backend,
+    key: str | None,
+    size: int,
+    *,
+    read: Callable[[], Asked],
+    digest: Callable[[], str | None],
+) -> None:
+    """size: of the body. read: what is asked for, if it can be. digest: what that would have, whether it can or not."""
+    parent = exchange.submitter.parent if exchange.submitter is not None else None
+    try:
+        asked = await beside_the_loop(read, size, backend.limits)
+        services = backend.services  # again: the daemon may have begun to stop while the body came in
+        idempotency = _idempotency(exchange, backend, key, asked.digest)
+        id, replayed = await services.engine.submit(asked.name, asked.tasks, idempotency, parent)
+    except (Refused, NotPossibleNow):
+        # What was taken once keeps its answer, also when it could not be asked for any more: its operation has left
+        # the library, say, or its task has as many children as it may.
+        if key is None and parent is None:
+            raise
+        used = await beside_the_loop(digest, size, backend.limits)
+        first = _idempotency(exchange, backend, key, used) if used is not None else None
+        found = backend.services.records.submitted(first) if first is not None else None
+        if found is None:
+            raise
+        id, replayed = found, True
+    status = backend.services.records.workflow(id).row.status.value if replayed else "queued"
+    await _accepted(exchange, id, status, [(b"idempotency-replayed", b"true")] if replayed else [])
+
+
+def _idempotency(exchange: Exchange, backend: Backend, key: str | None, digest: str) -> Idempotency | None:
+    route = f"{exchange.method} {exchange.path}"
     if exchange.submitter is not None:
         # A repeated attempt has the same intent: it finds the child that the first one submitted.
-        parent, intent = exchange.submitter.parent, exchange.submitter.intent
-        idempotency = Idempotency("task", route, f"{intent}/{key or asked.digest}", asked.digest)
-    elif key is not None:
-        token = backend.token.hash if backend.token else "none"
-        idempotency = Idempotency(token, route, key, asked.digest)
-    id, replayed = await services.engine.submit(asked.name, asked.tasks, idempotency, parent)
-    status = services.records.workflow(id).row.status.value if replayed else "queued"
-    await _accepted(exchange, id, status, [(b"idempotency-replayed", b"true")] if replayed else [])
+        return Idempotency("task", route, f"{exchange.submitter.intent}/{key or digest}", digest)
+    if key is None:
+        return None
+    return Idempotency(backend.token.hash if backend.token else "none", route, key, digest)
 
 
 async def _accepted(exchange: Exchange, id: str, status: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -34,13 +34,13 @@ from ..ports import (
     UnreadableRecord,
 )
 from ..workflow import commands, events
-from ..workflow.admission import Admission
+from ..workflow.admission import DEPTH_MAX, LOANS_MAX, Admission
 from ..workflow.birth import fresh, new_rows, rebuilt
 from ..workflow.machine import Machine
 from ..workflow.records import TASK_ENDED, Changes, Parent, TaskStatus, WorkflowRow
 from ..workflow.spec import TaskSpec
 from .actor import Actor, ended_attempts
-from .children import Children
+from .children import CHILDREN_MAX, Children
 from .dispatcher import Dispatcher
 from .input import task_intent
 from .reading import is_large, read_fact
@@ -52,7 +52,6 @@ log = logging.getLogger(__name__)
 
 STOP_S = 3.0
 FULL_RETRY_S = 1.0
-CHILDREN_DEPTH_MAX = 32
 T = TypeVar("T")
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -79,6 +78,8 @@ class EmbeddedEngine:
         chance: Chance,
         observers: Sequence[Observer] = (),
         slots: int = 10,
+        loans_max: int = LOANS_MAX,
+        children_max: int = CHILDREN_MAX,
         grace_s: float = 10.0,
         sign: Callable[[AttemptId], str] = lambda _: "",
         on_failure: Callable[[Exception], None] = lambda _: None,
@@ -92,9 +93,9 @@ class EmbeddedEngine:
         self._observers = tuple(observers)
         self._on_failure = on_failure
         self._offload = offload
-        self.admission = Admission(slots)
+        self.admission = Admission(slots, loans_max)
         self._actors: dict[str, Actor] = {}
-        self._children = Children()
+        self._children = Children(children_max)
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: a simulation must not depend on addresses
         self._timers = Timers(clock, self._delay_ended)
         self._dispatcher = Dispatcher(store, dispatch, self._fact, grace_s, sign)
@@ -134,8 +135,17 @@ class EmbeddedEngine:
         parent: Parent | None = None,
     ) -> tuple[str, bool]:
         await self._recovered.wait()  # what it finds on the disk, recovery takes up as well: this one twice, then
-        if parent is not None:
-            self._check_depth(parent)
+        if parent is None:
+            return await self._submit(name, tasks, idempotency, None)
+        if not self.admission.may_have_children(parent.workflow, parent.seq):
+            chain = f"{DEPTH_MAX} workflows deep below one another, which is the limit"
+            raise NotPossibleNow(f"task {parent.task!r} of {parent.workflow} is {chain}: it can have no children")
+        with self._children.one_more(parent):
+            return await self._submit(name, tasks, idempotency, parent)
+
+    async def _submit(
+        self, name: str, tasks: Sequence[TaskSpec], idempotency: Idempotency | None, parent: Parent | None
+    ) -> tuple[str, bool]:
         id, intent, at = self._chance.workflow_id(), self._chance.intent(), self._clock.now()
         row, rows, event = await spread(new_rows(id, name, intent, at, tasks, parent))
         stored = await self._store.submit(row, rows, [event], idempotency)
@@ -153,18 +163,6 @@ class EmbeddedEngine:
                 await self.cancel(id)  # its parent was cancelled while it was written
         return id, False
 
-    def _check_depth(self, parent: Parent) -> None:
-        """A task that submits its like and waits would fill the machine. Parents that have ended wait for nothing."""
-        depth = 0
-        above: Parent | None = parent
-        while above is not None:
-            depth += 1
-            actor = self._actors.get(above.workflow)
-            above = actor.machine.state.row.parent if actor is not None else None
-        if depth > CHILDREN_DEPTH_MAX:
-            chain = f"{CHILDREN_DEPTH_MAX} workflows deep below one another"
-            raise NotPossibleNow(f"task {parent.task!r} of {parent.workflow} is {chain}: it can have no children")
-
     def submitter(self, attempt: AttemptId) -> Submitter | None:
         actor = self._actors.get(attempt.workflow)
         if actor is None or self._is_cancelled(attempt.workflow):
@@ -175,6 +173,17 @@ class EmbeddedEngine:
             return None
         task = state.task(attempt.task).row
         return Submitter(Parent(attempt.workflow, task.id, task.seq), task_intent(state.row.intent, task.id))
+
+    def waits_for(self, workflow: str, seq: int) -> str | None:
+        actor = self._actors.get(workflow)
+        status = actor.machine.state.task(seq).status if actor is not None else None
+        if status is TaskStatus.READY:
+            return self.admission.why(workflow)
+        children = self._children.of_task(workflow, seq) if status is TaskStatus.RUNNING else []
+        if not children:
+            return None
+        more = f" and {len(children) - 1} more" if len(children) > 1 else ""
+        return f"its child workflow {children[0]}{more}, perhaps; its slot is lent"
 
     async def cancel(self, workflow: str) -> None:
         actor = self._actors.get(workflow)
@@ -283,8 +292,11 @@ class EmbeddedEngine:
         """Make its driver, which takes facts in from now on; it decides nothing before take_up."""
         actor = self._actors[id] = Actor(id, machine, self)
         parent = machine.state.row.parent
-        if parent is not None:
+        if parent is None:
+            self.admission.enter(id)
+        else:
             self._children.add(parent, id)
+            self.admission.enter(id, (parent.workflow, parent.seq))
             self.admission.lend(parent.workflow, parent.seq)
         return actor
 
@@ -308,7 +320,7 @@ class EmbeddedEngine:
     def hold(self, workflow: str, seq: int) -> None:
         """The slot of an attempt that lives on; lent, where a child of it has not ended."""
         self.admission.hold(workflow, seq)
-        if self._children.unfinished(workflow, seq):
+        if self._children.of_task(workflow, seq):
             self.admission.lend(workflow, seq)
 
     async def cancel_orphans(self) -> None:
@@ -334,7 +346,7 @@ class EmbeddedEngine:
             return
         while granted := self.admission.grants():
             for workflow, seq in granted:
-                if self._children.unfinished(workflow, seq):  # submitted by an attempt before this one
+                if self._children.of_task(workflow, seq):  # submitted by an attempt before this one
                     self.admission.lend(workflow, seq)
                 self._actors[workflow].tell(events.SlotGranted(seq, self._clock.now()))
 

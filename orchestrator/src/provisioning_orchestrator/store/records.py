@@ -13,7 +13,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from provisioning_orchestrator.ports import BadCursor, NotFound, Page, StoreFailed, TaskView, WorkflowView
+from provisioning_orchestrator.ports import (
+    BadCursor,
+    Idempotency,
+    NotFound,
+    Page,
+    StoreFailed,
+    TaskView,
+    WorkflowView,
+)
 from provisioning_orchestrator.workflow.records import EventRecord
 
 from .connection import in_one_transaction, translated
@@ -86,6 +94,11 @@ class SqliteRecords:
             return tuple(decoder.event(row) for row in self._all("events", start, last_place(number), limit))
 
         return self._read(read)
+
+    def submitted(self, idempotency: Idempotency) -> str | None:
+        i = idempotency
+        row = self._read(lambda: self._one("submitted", i.token, i.route, i.key, i.digest))
+        return None if row is None else str(row[0])
 
     # --- pages of tasks ----------------------------------------------------------------------------------------------
 

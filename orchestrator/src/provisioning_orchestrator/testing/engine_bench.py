@@ -17,6 +17,7 @@ from typing import Any
 
 from provisioning_orchestrator.engine import EmbeddedEngine
 from provisioning_orchestrator.ports import Idempotency, Store
+from provisioning_orchestrator.workflow.admission import LOANS_MAX
 from provisioning_orchestrator.workflow.records import EventRecord
 from provisioning_orchestrator.workflow.spec import TaskSpec
 
@@ -34,13 +35,14 @@ class Bench:
     events: (workflow, event) as the observers were told. failures: what the engine gave up with.
     """
 
-    def __init__(self, script: Script | None, slots: int, commit_s: float, faults: Faults) -> None:
+    def __init__(self, script: Script | None, slots: int, loans_max: int, commit_s: float, faults: Faults) -> None:
         self.world = FakeWorld(script) if script is not None else FakeWorld()
         self.disk = MemoryDisk()
         self.clock = VirtualClock()
         self.events: list[tuple[str, EventRecord]] = []
         self.failures: list[Exception] = []
         self.slots = slots
+        self.loans_max = loans_max
         self._commit_s = commit_s
         self._faults = faults
         self._workflows = 0
@@ -59,6 +61,7 @@ class Bench:
             chance=self,
             observers=[self],
             slots=self.slots,
+            loans_max=self.loans_max,
             grace_s=5.0,
             on_failure=self.failures.append,
         )
@@ -116,6 +119,7 @@ def on_bench(
     *,
     script: Script | None = None,
     slots: int = 10,
+    loans_max: int = LOANS_MAX,
     commit_s: float = 0.001,
     faults: Faults | None = None,
     start: bool = True,
@@ -123,7 +127,7 @@ def on_bench(
     """Run a test's body on virtual time; start: with an engine that has been started."""
 
     async def whole() -> None:
-        bench = Bench(script, slots, commit_s, faults or Faults())
+        bench = Bench(script, slots, loans_max, commit_s, faults or Faults())
         if start:
             await bench.engine.start()
         await body(bench)

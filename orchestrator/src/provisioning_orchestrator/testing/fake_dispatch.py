@@ -102,6 +102,9 @@ class FakeAttempt:
         self.ends_at = min(self.ends_at, now)
         self._ending = Vanished("its shim was killed")
 
+    def finish(self, now: float) -> None:
+        self.ends_at, self._ending = min(self.ends_at, now), self.play.verdict
+
     def end(self, now: float) -> None:
         verdict = self._ending
         if isinstance(verdict, Exited):
@@ -156,6 +159,10 @@ class FakeWorld:
     def shoot(self, id: AttemptId) -> None:
         """Kill the attempt's shim: it ends at once as Vanished."""
         self._change(id, lambda attempt, now: attempt.shoot(now))
+
+    def finish(self, id: AttemptId) -> None:
+        """Let the attempt end now, as its play says that it ends."""
+        self._change(id, lambda attempt, now: attempt.finish(now))
 
     def running(self) -> list[AttemptId]:
         self.catch_up()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from provisioning_orchestrator.ports import BadCursor, NotFound, Page, TaskView, WorkflowView
+from provisioning_orchestrator.ports import BadCursor, Idempotency, NotFound, Page, TaskView, WorkflowView
 from provisioning_orchestrator.workflow.records import EventRecord
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ class MemoryRecords:
                 items.append(_task_view(stored, other))
                 last = (stored.number, other)
         return Page(tuple(items), None)
+
+    def submitted(self, idempotency: Idempotency) -> str | None:
+        self._check()
+        i = idempotency
+        digest, workflow = self._disk.idempotency.get((i.token, i.route, i.key), ("", ""))
+        return workflow if digest == i.digest else None
 
     def events(self, workflow: str, *, after: int, limit: int) -> tuple[EventRecord, ...]:
         self._check()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from provisioning_orchestrator.ports import (
     BadCursor,
+    Idempotency,
     Page,
 )
 from provisioning_orchestrator.workflow.records import (
@@ -78,6 +79,17 @@ class RecordsSuite(Suite):
             running = store.records.tasks(workflow="wf_a", status="running", cursor=None, limit=10).items
             assert [view.task.id for view in running] == ["t1"]
             assert store.records.tasks(workflow="wf_b", status="failed", cursor=None, limit=10) == Page((), None)
+
+        self.run(tmp_path, script)
+
+    def test_a_submission_is_found_by_its_key_and_digest_alone(self, tmp_path: Path) -> None:
+        async def script(store: OpenStore) -> None:
+            used = Idempotency("token", "POST /workflows", "key", "digest")
+            assert store.records.submitted(used) is None
+            await submit(store, "wf_a", idempotency=used)
+            assert store.records.submitted(used) == "wf_a"
+            for other in ("token", "route", "key", "digest"):
+                assert store.records.submitted(replace(used, **{other: "x"})) is None
 
         self.run(tmp_path, script)
 

@@ -28,6 +28,10 @@ SELECT number, id, name, intent, status, created_at, started_at, ended_at, cance
        parent_workflow, parent_task, parent_seq, quarantined
 FROM workflows WHERE parent_workflow = ?1 AND number < ?2 AND (?3 IS NULL OR status = ?3) ORDER BY number DESC LIMIT ?4
 
+-- name: submitted
+-- What an idempotency key and a body made.
+SELECT workflow FROM idempotency WHERE token = ? AND route = ? AND key = ? AND digest = ?
+
 -- name: unfinished
 -- Workflows that have not ended and are not set aside, oldest first.
 SELECT id FROM workflows
