@@ -37,6 +37,15 @@ class LedgerWorkspace:
     def define(self, infra: str, text: str) -> None:
         (self.path / "infra" / f"{infra}.yaml").write_text(text, "utf-8")
 
+    def taskservs(self, *names: str) -> None:
+        """Folders of these names are there, and take a parameter `port`."""
+        for name in names:
+            folder = self.path / "taskservs" / name
+            folder.mkdir(parents=True)
+            manifest = f"name: {name}\nversion: '1'\nparameters: {{port: {{type: integer}}}}\n"
+            (folder / "taskserv.yaml").write_text(manifest)
+            (folder / "install.sh").write_text("#!/bin/sh\n")
+
     def stop(self, *names: str) -> None:
         """As after a power cut: these servers are there, and do not run."""
         ledger = self._ledger()

@@ -10,7 +10,7 @@ from provisioning_core.render.text import plural
 def main(task: Task) -> Result:
     task.check({"infra": infra_name, "cluster": server_name}, {"networks": flag})
     workspace = task.workspace()
-    infra = load_infra(workspace, task.params["infra"])
+    infra = load_infra(workspace, task.params["infra"], manifests=True)
     cluster = infra.cluster(task.params["cluster"])
     tasks = cluster_tasks(workspace, infra, cluster, networks=task.params.get("networks") is not False)
     counts = f"{plural(len(cluster.servers), 'server')}, {plural(len(cluster.taskservs), 'taskserv')}"

@@ -10,7 +10,7 @@ from provisioning_core.taskservs.expansion import create_tasks
 def main(task: Task) -> Result:
     task.check({"infra": infra_name}, {"taskservs": server_names, "servers": server_names})
     workspace = task.workspace()
-    infra = load_infra(workspace, task.params["infra"])
+    infra = load_infra(workspace, task.params["infra"], manifests=True)
     tasks = create_tasks(workspace, infra, task.params.get("taskservs"), task.params.get("servers"))
     task.progress(f"{infra.name}: {plural(len(tasks), 'taskserv')} to look after")
     return Result({"infra": infra.name, "taskservs": [child["id"] for child in tasks]}, tasks=tasks)

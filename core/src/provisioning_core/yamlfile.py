@@ -141,7 +141,8 @@ class Cursor:
     def finish(self) -> None:
         """Raises DefinitionErrors where anything was noted."""
         if self.problems:
-            raise DefinitionErrors(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
+            place = lambda each: (each.file != self.file, each.file, each.line, each.column)  # noqa: E731
+            raise DefinitionErrors(sorted(self.problems, key=place))
 
     def record(self, known: Sequence[str], required: Sequence[str] = ()) -> dict[str, Cursor] | None:
         """The fields of a mapping by name; unknown, duplicate and missing ones are noted, null ones left out."""

@@ -26,7 +26,7 @@ def test_each_definition_is_good(workspace: Any, text: str) -> None:
     (workspace.path / "files").mkdir()
     (workspace.path / "files" / "cloud-init.yaml").write_text("#cloud-config\n")
     workspace.define("x", text)
-    assert load_infra(load_workspace(workspace.path), "x").servers
+    assert load_infra(load_workspace(workspace.path), "x", manifests=True).servers
 
 
 def test_templates_mean_what_the_page_says(workspace: Any) -> None:
@@ -43,7 +43,7 @@ def test_errors_are_those_that_the_page_shows(workspace: Any) -> None:
     shown = next(text for language, text in BLOCKS if language == "text")
     workspace.define("bad", bad)
     with pytest.raises(DefinitionErrors) as caught:
-        load_infra(load_workspace(workspace.path), "bad")
+        load_infra(load_workspace(workspace.path), "bad", manifests=True)
     assert f"{caught.value}\n" == shown
 
 

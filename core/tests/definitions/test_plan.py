@@ -307,6 +307,7 @@ def test_ids_that_would_be_too_long_stay_different() -> None:
 
 def test_taskservs_are_planned_from_what_is_remembered(workspace: Any) -> None:
     workspace.define("whole", WHOLE)
+    workspace.taskservs("base", "late", "agent")
     loaded = load_workspace(workspace.path)
     assert run_direct([library_root()], "servers/create", {"infra": "whole"}, workspace=workspace.path).tasks
     plan = plan_infra(loaded, "whole")

@@ -62,7 +62,7 @@ def test_what_the_manifest_needs_must_be_declared_for_the_same_server(workspace:
     (folder / "taskserv.yaml").write_text("name: shop\nversion: '1'\nneeds: [nginx]\n")
     (folder / "install.sh").write_text("#!/bin/sh\n")
     shop = Taskserv("shop", "shop", ("web-1", "db-1"))
-    with pytest.raises(UsageError, match="shop needs nginx on db-1, and none is declared for it"):
+    with pytest.raises(UsageError, match="shop: on: needs nginx on the same server; none is declared for db-1"):
         tasks_of(workspace, DB, WEB, shop)
     tasks = tasks_of(workspace, DB, WEB, Taskserv("shop", "shop", ("web-1",)))
     assert tasks["shop.web-1"]["needs"] == ["web.web-1"]
@@ -73,12 +73,16 @@ def test_everything_that_is_wrong_is_said_at_once(workspace: Workspace) -> None:
     twice = Taskserv("twice", "nginx", ("db-1",), {"port": 0})
     with pytest.raises(UsageError) as caught:
         tasks_of(workspace, bad, twice)
-    for part in ("db-1: bad and twice are both nginx", "bad: prot: there is no parameter", "twice: port: 0"):
+    for part in (
+        "twice: name: is nginx on db-1, which bad is there already",
+        "bad: params.prot: there is no parameter",
+        "twice: params.port: 0",
+    ):
         assert part in caught.value.message
 
 
 def test_an_unknown_folder_or_name_is_named_with_the_nearest(workspace: Workspace) -> None:
-    with pytest.raises(NotFoundError, match=r"no taskserv 'ngnix'\. Did you mean 'nginx'\?"):
+    with pytest.raises(UsageError, match=r"no taskserv 'ngnix'; there are: .*redis\. Did you mean 'nginx'\?"):
         tasks_of(workspace, Taskserv("web", "ngnix", ("web-1",)))
     with pytest.raises(NotFoundError, match=r"no taskserv 'wbe'\. Did you mean 'web'\?"):
         tasks_of(workspace, DB, WEB, taskservs=["wbe"])

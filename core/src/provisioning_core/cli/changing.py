@@ -133,7 +133,8 @@ def _plan(clouds: Clouds, wish: Change) -> Plan:
     if wish.resource == "cluster":
         from ..infra import load_infra
 
-        names = list(load_infra(workspace, wish.infra).cluster(wish.names[0]).servers)
+        definition = load_infra(workspace, wish.infra, manifests=wish.verb == "create")
+        names = list(definition.cluster(wish.names[0]).servers)
     if wish.verb == "delete":
         return plan_delete(workspace, wish.infra, names, clouds=clouds)
     if wish.resource == "infra":

@@ -152,7 +152,7 @@ def validate(session: Session, names: tuple[str, ...]) -> None:
     items: list[dict[str, Any]] = []
     for name in names or workspace.infra_names():
         try:
-            found = load_infra(workspace, name)
+            found = load_infra(workspace, name, manifests=True)
         except ProvisioningError as error:
             if error.exit_code != exits.USAGE:
                 raise

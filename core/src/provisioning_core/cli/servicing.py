@@ -112,7 +112,8 @@ def _standings(
     from ..taskservs.expansion import create_tasks
     from ..taskservs.standing import standings
 
-    tasks = create_tasks(workspace, load_infra(workspace, infra), list(names) or None, list(servers) or None)
+    definition = load_infra(workspace, infra, manifests=True)
+    tasks = create_tasks(workspace, definition, list(names) or None, list(servers) or None)
     return standings(Clouds(workspace), infra, tasks, candidates=updates)
 
 

@@ -2,7 +2,7 @@
 
 docs/definitions.md says what can be written. Three passes, whose faults all come at once: the schema over the file as
 it is written, defaults and templates with the schema over what they make, and what no schema can say: names,
-references, order.
+references, order, and what the manifests of its taskservs accept.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from .services import Services
 from .source import Source, checked_provider
 
 
-def load_infra(workspace: Workspace, name: str) -> Infra:
-    """Raises UsageError, NotFoundError, and DefinitionErrors with all that is wrong with the file."""
+def load_infra(workspace: Workspace, name: str, *, manifests: bool = False) -> Infra:
+    """Raises UsageError, NotFoundError, and DefinitionErrors with all that is wrong with the file.
+
+    manifests: what it declares of taskservs is checked by their manifests, too. Who looks or deletes needs none: what
+    was installed has to be removable also where its folder is gone.
+    """
     file = workspace.infra_file(name)
     try:
         at = _read(workspace, file)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", code="bad_definition") from error
-    infra = _infra(workspace, name, at)
+    infra = _infra(workspace, name, at, manifests)
     at.finish()
     return infra
 
@@ -40,7 +44,7 @@ def _read(workspace: Workspace, file: Path) -> Cursor:
     return read_yaml(file, f"infra/{file.name}")
 
 
-def _infra(workspace: Workspace, name: str, at: Cursor) -> Infra:
+def _infra(workspace: Workspace, name: str, at: Cursor, manifests: bool) -> Infra:
     """With gaps where something is noted."""
     checker = Checker(load_schema("infra"), {"plan": plan_guess})
     checker.check(at)
@@ -54,6 +58,11 @@ def _infra(workspace: Workspace, name: str, at: Cursor) -> Infra:
     source = Source(workspace, composition, provider)
     networks = read_networks(source, fields.get("networks"))
     servers, groups = read_servers(source, fields.get("servers"), networks)
-    services = Services(source, groups).read(*(fields.get(each) for each in ("taskservs", "checks", "clusters")))
+    services = Services(source, groups)
+    read = services.read(*(fields.get(each) for each in ("taskservs", "checks", "clusters")))
+    if manifests and services.declared:
+        from .manifests import check_manifests  # taskservs are declared in definitions, whose reader this is
+
+        check_manifests(workspace, name, at, services.declared)
     made = tuple(network for network in networks.values() if network is not None)
-    return Infra(name, made, tuple(servers), provider, *services)
+    return Infra(name, made, tuple(servers), provider, *read)

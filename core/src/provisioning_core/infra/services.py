@@ -29,12 +29,15 @@ class Level:
 
 @dataclass(slots=True)
 class Services:
-    """names: one namespace for all taskservs, checks and clusters, whichever level they are on."""
+    """names: one namespace for all taskservs, checks and clusters, whichever level they are on.
+
+    declared: every taskserv that was read, with its item, so that its manifest can be asked.
+    """
 
     source: Source
     groups: Groups
     names: Names = field(default_factory=Names)
-    owners: dict[str, int] = field(default_factory=dict)
+    declared: list[tuple[Taskserv, Item]] = field(default_factory=list)
 
     def read(
         self, taskservs: Cursor | None, checks: Cursor | None, clusters: Cursor | None
@@ -125,6 +128,7 @@ class Services:
             servers = self._targets(level, item, "on")
             folder = item.get("taskserv") or name
             made.append(Taskserv(name, folder, servers, params, version, needs[name], policy_of(item)))
+            self.declared.append((made[-1], item))
         return tuple(made)
 
     def _checks(self, level: Level, needs: Mapping[str, tuple[str, ...]]) -> tuple[Check, ...]:

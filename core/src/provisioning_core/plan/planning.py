@@ -43,7 +43,7 @@ def plan_infra(workspace: Workspace, infra: str, *, clouds: Clouds | None = None
 
     Raises as `plan_create`.
     """
-    definition = load_infra(workspace, infra)
+    definition = load_infra(workspace, infra, manifests=True)
     clouds = clouds or Clouds(workspace)
     looked = _Look(clouds, definition)
     changes = looked.resources(definition.networks, definition.servers)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..clouds import Clouds
-from ..errors import ProvisioningError
 from ..infra import Infra, Taskserv
 from ..inventory import Entry
 from .model import Change, FieldChange
@@ -57,10 +56,7 @@ def _needs_of_manifests(clouds: Clouds, infra: Infra) -> dict[str, tuple[str, ..
         return {}
     from ..taskservs.expansion import create_tasks
 
-    try:
-        tasks = create_tasks(clouds.workspace, infra)
-    except ProvisioningError:
-        return {}  # the task that installs it will say what cannot be had; the rest is planned all the same
+    tasks = create_tasks(clouds.workspace, infra)
     names = {task["id"]: f"{task['params']['name']}.{task['params']['server']}" for task in tasks}
     return {names[task["id"]]: tuple(names[need] for need in task.get("needs", ())) for task in tasks}
 

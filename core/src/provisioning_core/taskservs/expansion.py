@@ -18,8 +18,7 @@ from ..operation import new_task
 from ..plan.tasks import task_id
 from ..workspace import Workspace
 from ..yamlfile import shown, suggestion
-from .folders import all_taskservs
-from .manifest import Manifest
+from .declared import folders_on, look_up
 from .wish import KIND, key_of
 
 Place = tuple[str, str]
@@ -110,36 +109,24 @@ def _needs(
     workspace: Workspace, infra: Infra, declared: Sequence[Taskserv], *, strict: bool
 ) -> dict[Place, tuple[Place, ...]]:
     """What each place needs, by the definition and by the manifests. strict: raises UsageError for all faults."""
-    manifests = _manifests(workspace, infra.name, declared, strict=strict)
-    homes = {each.name: each for each in declared}
-    on: dict[str, dict[str, list[str]]] = {}
-    for each in declared:
-        for server in each.servers:
-            on.setdefault(server, {}).setdefault(each.taskserv, []).append(each.name)
-    faults: list[str] = []
-    for server, folders in on.items():
-        faults += [
-            f"{server}: {' and '.join(names)} are both {folder}" for folder, names in folders.items() if names[1:]
-        ]
-    needs: dict[Place, tuple[Place, ...]] = {}
-    for each in declared:
-        manifest = manifests.get(each.taskserv)
-        if manifest is not None:
-            faults += [f"{each.name}: {fault}" for fault in manifest.faults(each.params)]
-        for server in each.servers:
-            wanted = list(_by_definition(each, server, homes))
-            for folder in manifest.needs if manifest else ():
-                names = on[server].get(folder, [])
-                wanted += [(name, server) for name in names]
-                if not names:
-                    faults.append(f"{each.name} needs {folder} on {server}, and none is declared for it")
-            needs[each.name, server] = tuple(dict.fromkeys(wanted))
+    known = look_up(workspace, infra.name, declared)
+    faults = [*map(str, known.problems), *(f"{each.name}: {fault}" for each, fault in known.faults)]
     if strict and faults:
         raise UsageError(
-            f"infrastructure {infra.name}: taskservs: {'; '.join(dict.fromkeys(faults))}",
+            f"infrastructure {infra.name}: taskservs: {'; '.join(faults)}",
             code="bad_definition",
             hint=f"infra/{infra.name}.yaml; what a taskserv accepts: provisioning taskserv show NAME",
         )
+    homes = {each.name: each for each in declared}
+    on = folders_on(declared)
+    needs: dict[Place, tuple[Place, ...]] = {}
+    for each in declared:
+        manifest = known.manifests.get(each.taskserv)
+        for server in each.servers:
+            wanted = list(_by_definition(each, server, homes))
+            for folder in manifest.needs if manifest else ():
+                wanted += [(name, server) for name in on[server].get(folder, [])]
+            needs[each.name, server] = tuple(dict.fromkeys(wanted))
     return needs
 
 
@@ -148,24 +135,6 @@ def _by_definition(taskserv: Taskserv, server: str, homes: Mapping[str, Taskserv
         other = homes.get(name)  # a check or a cluster is waited for by whoever asked for this expansion
         if other is not None:
             yield from ((name, each) for each in ([server] if server in other.servers else other.servers))
-
-
-def _manifests(workspace: Workspace, infra: str, declared: Sequence[Taskserv], *, strict: bool) -> dict[str, Manifest]:
-    there = {each.name: each for each in all_taskservs(workspace, infra)}
-    manifests = {}
-    missing = []
-    for name in dict.fromkeys(each.taskserv for each in declared):
-        if name not in there:
-            missing.append(f"no taskserv {shown(name)}.{suggestion(name, list(there))}".removesuffix("."))
-            continue
-        manifests[name] = there[name].manifest
-    if missing and strict:
-        raise NotFoundError(
-            f"infrastructure {infra}: {'; '.join(missing)}",
-            code="unknown_taskserv",
-            hint=f"there are: {', '.join(there)}; a new one: provisioning taskserv generate NAME",
-        )
-    return manifests
 
 
 def _removals(workspace: Workspace, infra: str) -> tuple[dict[Place, dict[str, Any]], dict[Place, tuple[Place, ...]]]:

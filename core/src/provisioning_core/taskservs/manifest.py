@@ -1,8 +1,9 @@
-"""`taskserv.yaml`: what a taskserv is, asks for and offers.
+r"""`taskserv.yaml`: what a taskserv is, asks for and offers.
 
     name: nginx                     the folder's name
     version: distribution           what is installed unless a definition says more; `distribution`: apt's candidate
     description: A web server
+    versions: '1\.[0-9.]+'          optional: a pattern for those that a definition may ask for
     packages: [nginx-light]         optional: Debian packages whose versions `check-updates` compares
     parameters: {port: {type: integer, default: 80}}       see parameter.py
     needs: [hardening]              taskservs that must be on the same server before
@@ -23,7 +24,7 @@ from typing import Any, Literal, cast
 from ..errors import NotFoundError
 from ..names import LABEL, LABEL_WORDS
 from ..yamlfile import Cursor, read_yaml, shown, suggestion
-from .parameter import Parameter, read_parameters, record_faults
+from .parameter import Fault, Parameter, read_parameters, read_pattern, record_faults
 
 MANIFEST = "taskserv.yaml"
 DEADLINE_S = 30.0
@@ -45,7 +46,7 @@ VERSION_WORDS = "a version like 1.22.1-9, v1.31.4+k3s1 or 1.22.* (letters, digit
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,99}")
 _ANY = re.compile(r"[^\x00]{1,10000}", re.DOTALL)
 _PLACE = re.compile(r"\$\{([^}]*)\}")
-_FIELDS = ("name", "version", "description", "packages", "parameters", "needs", "supports", "health")
+_FIELDS = ("name", "version", "versions", "description", "packages", "parameters", "needs", "supports", "health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,15 @@ class Manifest:
     needs: tuple[str, ...] = ()
     supports: tuple[Offer, ...] = ()
     health: Health | None = None
+    versions: re.Pattern[str] | None = None
 
-    def faults(self, params: Mapping[str, Any]) -> list[str]:
-        """All that is wrong with the parameters of a wish."""
-        return list(record_faults(self.parameters, params, ""))
+    def faults(self, params: Mapping[str, Any], version: str | None = None) -> list[Fault]:
+        """All that is wrong with the parameters and the version of a wish; steps begin with `params`, `version`."""
+        found = list(record_faults(self.parameters, params, ("params",)))
+        if version is not None and self.versions is not None and not self.versions.fullmatch(version):
+            words = f"{shown(version)} is none of {self.name}; accepted: {self.versions.pattern}"
+            found.append(Fault(("version",), words))
+        return found
 
     def completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter, those that were not given with their defaults."""
@@ -101,6 +107,9 @@ def read_manifest(folder: Path, shown_as: str | None = None) -> Manifest:
     if name is not None and name != folder.name:
         fields["name"].fail(f"the name is {shown(name)}, but the folder is {folder.name!r}: the two must be the same")
     version = fields["version"].text(VERSION, VERSION_WORDS) if "version" in fields else None
+    versions = read_pattern(fields.get("versions"))
+    if version and versions is not None and not versions.fullmatch(version):
+        fields["version"].fail(f"{shown(version)} is none of those that `versions` accepts: {versions.pattern}")
     parameters = read_parameters(fields["parameters"]) if "parameters" in fields else ()
     manifest = Manifest(
         name or "",
@@ -112,6 +121,7 @@ def read_manifest(folder: Path, shown_as: str | None = None) -> Manifest:
         needs=_texts(fields.get("needs"), LABEL, LABEL_WORDS),
         supports=_offers(fields.get("supports")),
         health=_health(fields["health"], [each.name for each in parameters]) if "health" in fields else None,
+        versions=versions,
     )
     at.finish()
     return manifest

@@ -41,6 +41,26 @@ _OF_TYPE: Mapping[Type, tuple[str, ...]] = {
 }
 
 
+Steps = tuple[str | int, ...]
+"""To a value inside of others: names, and places in lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """steps: to the value that is not good. named: the last name itself is what is wrong."""
+
+    steps: Steps
+    message: str
+    named: bool = False
+
+    def __str__(self) -> str:
+        return f"{path_of(self.steps)}: {self.message}" if self.steps else self.message
+
+
+def path_of(steps: Steps) -> str:
+    return "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in steps).removeprefix(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """min, max: of a number itself, of a text's characters, of the entries of a list or map.
@@ -80,24 +100,24 @@ class Parameter:
             text += f" of at least {low}{unit}" if low is not None else f" of at most {high}{unit}"
         return text + (f" like {self.pattern.pattern}" if self.pattern else "")
 
-    def faults(self, value: Any, path: str) -> Iterator[str]:
+    def faults(self, value: Any, steps: Steps) -> Iterator[Fault]:
         """All that is wrong with a value, each with its place. A secret's value is not in them."""
         if value is None:
             if self.required:
-                yield f"{path}: is required; accepted: {self.accepted}"
+                yield Fault(steps, f"is required; accepted: {self.accepted}")
             return
         if self.secret:
             if not is_reference(value):
-                yield f"{path}: is a secret: a definition holds {REFERENCE_WORDS}, never the value itself"
+                yield Fault(steps, f"is a secret: a definition holds {REFERENCE_WORDS}, never the value itself")
             elif fault := reference_fault(value):
-                yield f"{path}: {fault}"
+                yield Fault(steps, fault)
             return
         check = {"list": self._list_faults, "map": self._map_faults, "record": self._record_faults}.get(self.type)
         if check is not None:
-            yield from check(value, path)
+            yield from check(value, steps)
         elif not self._fits(value):
             guess = suggestion(value, [str(each) for each in self.choices]) if isinstance(value, str) else ""
-            yield f"{path}: {shown(value)} is not accepted; accepted: {self.accepted}.{guess}".removesuffix(".")
+            yield Fault(steps, f"{shown(value)} is not accepted; accepted: {self.accepted}.{guess}".removesuffix("."))
 
     def completed(self, value: Any) -> Any:
         """The value with the defaults filled in, also those inside of it."""
@@ -148,41 +168,43 @@ class Parameter:
     def _in_range(self, size: float) -> bool:
         return (self.min is None or size >= self.min) and (self.max is None or size <= self.max)
 
-    def _list_faults(self, value: Any, path: str) -> Iterator[str]:
+    def _list_faults(self, value: Any, steps: Steps) -> Iterator[Fault]:
         if not isinstance(value, list) or len(value) > ENTRIES_MAX or not self._in_range(len(value)):
-            yield f"{path}: {shown(value)} is not accepted; accepted: {self.accepted}"
+            yield Fault(steps, f"{shown(value)} is not accepted; accepted: {self.accepted}")
             return
         assert self.inner is not None
         for place, each in enumerate(value):
-            yield from self.inner.faults(each, f"{path}[{place}]")
+            yield from self.inner.faults(each, (*steps, place))
 
-    def _map_faults(self, value: Any, path: str) -> Iterator[str]:
+    def _map_faults(self, value: Any, steps: Steps) -> Iterator[Fault]:
         if not isinstance(value, dict) or len(value) > ENTRIES_MAX or not self._in_range(len(value)):
-            yield f"{path}: a mapping is expected, got {type(value).__name__}; accepted: {self.accepted}"
+            got = type(value).__name__
+            yield Fault(steps, f"a mapping is expected, got {got}; accepted: {self.accepted}")
             return
         assert self.inner is not None
         for name, each in value.items():
             if self.pattern is not None and not self.pattern.fullmatch(str(name)):
-                yield f"{path}: the name {shown(name)} is not accepted; accepted: {self.pattern.pattern}"
-            yield from self.inner.faults(each, f"{path}.{name}")
+                message = f"the name {shown(name)} is not accepted; accepted: {self.pattern.pattern}"
+                yield Fault((*steps, name), message, named=True)
+            yield from self.inner.faults(each, (*steps, name))
 
-    def _record_faults(self, value: Any, path: str) -> Iterator[str]:
+    def _record_faults(self, value: Any, steps: Steps) -> Iterator[Fault]:
         if not isinstance(value, dict):
-            yield f"{path}: {shown(value)} is not accepted; accepted: {self.accepted}"
+            yield Fault(steps, f"{shown(value)} is not accepted; accepted: {self.accepted}")
             return
-        yield from record_faults(self.fields, value, path)
+        yield from record_faults(self.fields, value, steps)
 
 
-def record_faults(fields: tuple[Parameter, ...], value: Mapping[str, Any], path: str) -> Iterator[str]:
+def record_faults(fields: tuple[Parameter, ...], value: Mapping[str, Any], steps: Steps = ()) -> Iterator[Fault]:
     """Of named values: unknown ones, missing ones and wrong ones."""
     known = [each.name for each in fields]
     for name in value:
         if name not in known:
-            place = f"{path}.{name}" if path else str(name)
             words = ", ".join(known) or "none"
-            yield f"{place}: there is no parameter {shown(name)}; there are: {words}.{suggestion(str(name), known)}"
+            message = f"there is no parameter {shown(name)}; there are: {words}.{suggestion(str(name), known)}"
+            yield Fault((*steps, name), message, named=True)
     for each in fields:
-        yield from each.faults(value.get(each.name), f"{path}.{each.name}" if path else each.name)
+        yield from each.faults(value.get(each.name), (*steps, each.name))
 
 
 def read_parameters(at: Cursor) -> tuple[Parameter, ...]:
@@ -220,7 +242,7 @@ def _read(name: str, at: Cursor) -> Parameter | None:
         secret=_flag(fields.get("secret")),
         min=_number(fields.get("min")),
         max=_number(fields.get("max")),
-        pattern=_pattern(fields.get("pattern")),
+        pattern=read_pattern(fields.get("pattern")),
         choices=tuple(each.value() for each in fields["choices"].items()) if "choices" in fields else (),
         inner=_read(name, fields[inner_name]) if inner_name and inner_name in fields else None,
         fields=read_parameters(fields["fields"]) if "fields" in fields else (),
@@ -228,8 +250,8 @@ def _read(name: str, at: Cursor) -> Parameter | None:
     if "default" not in fields or len(at.problems) > before:
         return parameter if len(at.problems) == before else None
     default = fields["default"].plain()
-    for fault in parameter.faults(default, "the default"):
-        fields["default"].fail(fault)
+    for fault in parameter.faults(default, ("the default",)):
+        fields["default"].fail(str(fault))
     return replace(parameter, default=default)
 
 
@@ -256,7 +278,8 @@ def _number(at: Cursor | None) -> float | None:
     return value
 
 
-def _pattern(at: Cursor | None) -> re.Pattern[str] | None:
+def read_pattern(at: Cursor | None) -> re.Pattern[str] | None:
+    """A regular expression; None, and noted, where it is none."""
     text = at.text(TEXT, "a regular expression") if at else None
     if at is None or text is None:
         return None

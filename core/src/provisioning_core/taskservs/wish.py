@@ -53,9 +53,9 @@ def read_wish(workspace: Workspace, given: Mapping[str, Any], *, key: str | None
         )
     taskserv = find_taskserv(workspace, infra, given["taskserv"])
     manifest, params = taskserv.manifest, given.get("params") or {}
-    if strict and (faults := manifest.faults(params)):
+    if strict and (faults := manifest.faults(params, given.get("version"))):
         raise UsageError(
-            f"taskserv {name} on {server}: {'; '.join(faults[:20])}",
+            f"taskserv {name} on {server}: {'; '.join(map(str, faults[:20]))}",
             code="bad_params",
             hint=f"provisioning taskserv show {taskserv.name}",
         )

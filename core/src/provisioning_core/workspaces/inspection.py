@@ -53,7 +53,7 @@ def inspect_workspace(path: Path) -> Inspection:
 
 def _infra(workspace: Workspace, name: str, problems: list[Problem]) -> Infra | None:
     try:
-        return load_infra(workspace, name)
+        return load_infra(workspace, name, manifests=True)
     except DefinitionErrors as error:
         problems += error.problems
     except ProvisioningError as error:
