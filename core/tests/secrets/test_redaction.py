@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import subprocess
+import unicodedata
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioning_core.secrets.redaction import Redactor, encodings
+from provisioning_core.secrets.encodings import encodings
+from provisioning_core.secrets.redaction import Redactor
 
 EXAMPLES = json.loads((Path(__file__).parents[3] / "contract" / "examples" / "redaction.json").read_text())
 
@@ -80,7 +82,22 @@ def test_any_value_in_the_encodings_that_programs_use(value: str, before: bytes)
         value.encode("utf-16"),
         base64.b64encode(raw),
         base64.urlsafe_b64encode(raw),
+        raw.hex(":").encode(),
+        raw.hex("-").upper().encode(),
+        "".join(f"\\x{byte:02x}" for byte in raw).encode(),
+        "".join(f"\\{byte:03o}" for byte in raw).encode(),
+        str(list(raw)).encode(),
+        base64.b32encode(before + raw),
+        base64.b64encode(base64.b64encode(before + raw)),
+        base64.b64encode(value.encode("utf-16-le")),
+        unicodedata.normalize("NFD", value).encode(),
+        unicodedata.normalize("NFC", value).encode(),
+        urllib.parse.quote(urllib.parse.quote(value, safe=""), safe="").encode(),
+        value.replace("'", "''").encode(),
+        *([base64.b85encode(before + raw), base64.a85encode(before + raw)] if len(raw) >= 14 else []),
     ]
+    if all(ord(char) < 256 for char in value):
+        written += [value.encode("latin-1"), urllib.parse.quote(value.encode("latin-1")).encode()]
     for text in written:
         assert b"[secret s]" in redactor.whole(text), text
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -110,6 +127,40 @@ def test_a_text_that_was_broken_to_fit_a_terminal_is_found() -> None:
             streamed(redactor, [written[:cut].encode(), written[cut:].encode()]).decode()
             == "Error: [secret s] is wrong\n"
         )
+
+
+COLOURS = [b"\x1b[0m", b"\x1b[1;31m", b"\x1b[38;2;10;200;30m", b"\x1b[K", b"\x1b[?25l", b""]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_colours_inside_of_a_value_do_not_hide_it_however_it_is_cut(data: st.DataObject) -> None:
+    redactor = Redactor({"s": "correct-horse battery"})
+    written = b"a line, "
+    for char in "correct-horse battery":
+        written += data.draw(st.sampled_from(COLOURS)) + char.encode()
+    written += b" and more\x1b[0m\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(written)), max_size=6)))
+    pieces = [written[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(written)], strict=True)]
+    kept = streamed(redactor, pieces)
+    assert b"[secret s] and more\x1b[0m\n" in kept and kept.startswith(b"a line, ") and b"horse" not in kept
+    assert not any(char in kept.partition(b"[secret")[0][8:] for char in b"correthsbaty")
+
+
+def test_a_code_of_a_terminal_is_not_held_back_and_is_kept_as_it_is() -> None:
+    redactor = Redactor({"s": "correct-horse"})
+    line = b"\x1b[32mok\x1b[0m: \x1b]8;;http://h/\x1b\\link\x1b]8;;\x1b\\ \x1b[1mc"
+    assert redactor.part(line + b"\n") == (line[:-1], len(line) - 1)
+    assert redactor.part(line + b"at\n") == (line + b"at\n", len(line) + 3)
+    assert redactor.part(b"done \x1b[3") == (b"done \x1b[3", 8)
+
+
+def test_many_secrets_cost_little_more_than_one() -> None:
+    """Not a time: how many places are looked at closer, of a log without secrets."""
+    chance = random.Random(5)
+    many = Redactor({f"s{number}": f"Pw{number}-{chance.getrandbits(64):x}-'q" for number in range(100)})
+    line = b"2026-11-23 09:12:31 task 7: created server web-1 at 10.0.0.1, waiting for ssh to answer\n"
+    assert list(many._index._candidates(line * 500)) == []
 
 
 def test_what_may_go_on_in_the_next_line_is_held_back_until_it_is_quiet() -> None:
@@ -151,4 +202,4 @@ def test_plain_data_is_redacted_in_keys_texts_and_numbers() -> None:
 
 
 def test_encodings_of_an_ordinary_password_are_few() -> None:
-    assert len(encodings("correct-horse-battery")) <= 16
+    assert len(encodings("correct-horse-battery")) <= 100

@@ -194,6 +194,7 @@ def test_files_with_secrets_have_a_place_in_memory_that_is_gone_whoever_is_shot(
         async with host.opened() as (dispatch, listener):
             await dispatch.start(host.spec(operation, input=told()))
             await until(number_in(half))
+            await until(lambda: host.log(an_id(1)).endswith(b"\n"))
             place = Path(host.log(an_id(1)).decode().strip())
             assert (place / "deep" / "pgpass").exists() and not place.is_relative_to(host.path)
             shim = shim_of(host, an_id(1))

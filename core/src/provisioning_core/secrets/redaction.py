@@ -2,52 +2,50 @@
 
 `encodings` says which; contract/examples/redaction.json holds the cases. Both distributions have this file, word
 for word the same (they share no code, and must not differ in this). Standard library only.
+
+Compared is what is left without LAYOUT and without the codes of terminals (colours): base64 in columns, hex in pairs
+and a message that was broken to fit a terminal are found too.
 """
 
 from __future__ import annotations
 
-import binascii
 import bisect
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
-NEEDLE_BYTES_MIN = 7
+from .encodings import NEEDLE_BYTES_MIN, encodings
+
 CUT_BYTES_MIN = 6
 LAYOUT = b" \t\r\n|\xe2\x94\x82"
 """What programs put between the parts of a long text: blanks, and bars (of UTF-8, the bytes of one)."""
 
 _RUN = re.compile(b"[^" + re.escape(LAYOUT) + b"]+")
-_ALPHANUMERIC = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_KEPT = tuple(frozenset(_ALPHANUMERIC + more) for more in (
-    b"-_.~", b"-_.~/", b"-_.", b"-_./", b"./:", b"",  # Python, curl, Go; older ones; Nushell
-    b"-_.*", b"-_.!~*'()", b"-_.!~*'();/?:@&=+$,#", b"-_.~$&+=:@",  # forms, JavaScript's two, Go's paths
-))  # fmt: skip
-"""What is left as it is where the rest is percent-encoded."""
-_HEAD = 4
+_CODE = re.compile(rb"\x1b(?:\[[0-?]{0,32}[ -/]{0,4}(?:[@-~]|\Z)|\Z)")
 
 
 class Redactor:
-    """secrets: name → value. What is taken out of a text leaves `[secret name]`.
-
-    Compared is what is left without LAYOUT: base64 in columns, hex in pairs and a message that was broken to fit a
-    terminal are found too.
-    """
+    """secrets: name → value. What is taken out of a text leaves `[secret name]`."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         names: dict[bytes, bytes] = {}
-        needles: set[bytes] = set()
+        raw: set[bytes] = set()
         for name, value in secrets.items():
             for needle in encodings(value):
-                squeezed = needle.translate(None, LAYOUT)
+                squeezed = _squeezed(needle)
                 if len(squeezed) >= NEEDLE_BYTES_MIN:
                     names.setdefault(squeezed, b"[secret %s]" % name.encode())
-                    needles.add(needle)
+                    raw.add(needle)
         self._names = names
-        self._needles = sorted(needles, key=lambda needle: (len(needle), needle))
-        self._squeezed = sorted(names, key=len, reverse=True)  # at one place the longest counts
-        self._pattern = re.compile(b"|".join(map(re.escape, self._squeezed))) if names else None
+        self._raw = raw
+        self._index = Index(names)
+
+    @cached_property
+    def _raw_index(self) -> Index:
+        return Index(self._raw)
 
     def whole(self, data: bytes) -> bytes:
         """All of a text."""
@@ -58,11 +56,12 @@ class Redactor:
 
         Not where it is shorter than CUT_BYTES_MIN: many texts end like the beginning of something.
         """
-        begin = _held(data, self._needles)
+        begin = self._raw_index.held(_uncoloured(data)) if self._names else len(data)
         if len(data) - begin < CUT_BYTES_MIN:
             return self.whole(data)
-        needle = next(needle for needle in self._needles if needle.startswith(data[begin:]))
-        return self.whole(data[:begin]) + self._names[needle.translate(None, LAYOUT)]
+        half = _uncoloured(data)[begin:]
+        needle = min((needle for needle in self._raw if needle.startswith(half)), key=len)
+        return self.whole(data[:begin]) + self._names[_squeezed(needle)]
 
     def text(self, text: str) -> str:
         data = text.encode("utf-8", "surrogatepass")
@@ -76,17 +75,18 @@ class Redactor:
         needle is held back, and nothing where the data does not end like the beginning of one. quiet: nothing has
         followed for a while, so that what ends a line is not held back for the sake of a next one.
         """
-        if self._pattern is None:
+        if not self._names:
             return data, len(data)
-        squeezed = data.translate(None, LAYOUT)
+        plain = _uncoloured(data)
+        squeezed = plain.translate(None, LAYOUT)
         held = len(data)
         if quiet:
-            held = _held(data, self._needles)
+            held = self._raw_index.held(plain)
         elif not final:
-            held = _before_last(data, len(squeezed) - _held(squeezed, self._squeezed))
+            held = _before_last(plain, len(squeezed) - self._index.held(squeezed))
         out: list[bytes] = []
         done = 0
-        for begin, end, name in self._spans(data, squeezed):
+        for begin, end, name in self._spans(plain, squeezed):
             if end > held:  # What follows may make this one longer.
                 held = min(held, begin)
                 break
@@ -122,17 +122,97 @@ class Redactor:
 
     def _spans(self, data: bytes, squeezed: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Where needles are in data, and by what name; those that overlap are one span."""
-        assert self._pattern is not None
-        found = self._pattern.search(squeezed)
-        places = _Places(data) if found is not None else None
-        while found is not None and places is not None:
-            name = self._names[found.group()]
-            begin, end = found.span()
-            found = self._pattern.search(squeezed, begin + 1)
-            while found is not None and found.start() < end:
-                end = max(end, found.end())
-                found = self._pattern.search(squeezed, found.start() + 1)
-            yield places.of(begin), places.of(end - 1) + 1, name
+        found = sorted(self._index.found(squeezed), key=lambda one: (one[0], -len(one[1])))
+        places = _Places(data) if found else None
+        at = 0
+        while places is not None and at < len(found):
+            begin, first = found[at]
+            end = begin + len(first)
+            while at < len(found) and found[at][0] < end:
+                end = max(end, found[at][0] + len(found[at][1]))
+                at += 1
+            yield places.of(begin), places.of(end - 1) + 1, self._names[first]
+
+
+class Index:
+    """Needles, and where they are in a text.
+
+    Of each needle a window is looked for that begins with the byte which is rarest in ordinary logs: what passes most
+    of a log over is the loop of `re` that looks for one of a few bytes. None is shorter than NEEDLE_BYTES_MIN.
+    """
+
+    def __init__(self, needles: Iterable[bytes]) -> None:
+        self._sorted = sorted(needles)
+        self._heads = {needle[:_HEAD] for needle in self._sorted}
+        self._longest = max(map(len, self._sorted), default=0)
+        self._windows: dict[bytes, list[tuple[int, bytes]]] = {}
+        for needle in self._sorted:
+            at = _rarest(needle)
+            self._windows.setdefault(needle[at : at + _WINDOW], []).append((at, needle))
+        self._pattern = re.compile(_alternatives(sorted(self._windows)), re.DOTALL)
+
+    def found(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """(begin, needle) of each that is in it, overlapping ones too, in no order."""
+        for begin, needle in self._candidates(data):
+            if data.startswith(needle, begin):
+                yield begin, needle
+
+    def held(self, data: bytes) -> int:
+        """Where the longest end of data begins that is the beginning of a needle; its end where there is none."""
+        size = len(data)
+        base = max(0, size - self._longest + 1)
+        tail = data[base:]
+        held = size
+        for begin, needle in self._candidates(tail):  # ends that are long enough to have their window in them
+            if begin + len(needle) > len(tail) and needle.startswith(tail[begin:]):
+                held = min(held, base + begin)
+        for begin in range(max(0, size - _SHORT), held):
+            if (size - begin < _HEAD or data[begin : begin + _HEAD] in self._heads) and self._begins(data[begin:]):
+                return begin
+        return held
+
+    def _begins(self, part: bytes) -> bool:
+        """Whether a longer needle does so."""
+        at = bisect.bisect_right(self._sorted, part)
+        return at < len(self._sorted) and self._sorted[at].startswith(part)
+
+    def _candidates(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Where a needle may begin, because its window is there."""
+        match = self._pattern.search(data)
+        while match is not None:
+            at = match.start()
+            for offset, needle in self._windows[match.group()]:
+                if offset <= at:
+                    yield at - offset, needle
+            match = self._pattern.search(data, at + 1)
+
+
+_HEAD = 3
+_WINDOW = 6
+_REACH = 40
+"""How far from its beginning a needle's window may begin."""
+_SHORT = _REACH + _WINDOW
+"""Ends of a text that may have no window in them are shorter than this."""
+_ORDINARY = b"etaoinsrlhdcu0123456789mpfgyw.b:-/,v=_k\"'()[]xTASIECPRZNDMOLFBUGHWjqz@<>{}KVYXJQ;*#+?!$&^`~%\\"
+_RANKS = bytes(max(_ORDINARY.find(byte), 0) if byte in _ORDINARY else 255 for byte in range(256))
+"""The rarer in ordinary logs, the higher."""
+
+
+def _rarest(needle: bytes) -> int:
+    ranks = needle[: min(len(needle) - _WINDOW, _REACH) + 1].translate(_RANKS)
+    return ranks.index(max(ranks))
+
+
+def _alternatives(words: list[bytes]) -> bytes:
+    """A pattern for sorted words of one length, as a tree: at most one branch goes on at each byte."""
+    if len(words) == 1:
+        return re.escape(words[0])
+    branches = []
+    for first, group in groupby(words, key=lambda word: word[:1]):
+        rest = [word[1:] for word in group]
+        after = _alternatives(rest) if rest[0] else b""
+        branches.append(re.escape(first) + (b"(?:%s)" % after if len(rest) > 1 else after))
+    return b"|".join(branches)
 
 
 class _Places:
@@ -152,6 +232,15 @@ class _Places:
         return self._texts[run] + squeezed - self._squeezed[run]
 
 
+def _squeezed(needle: bytes) -> bytes:
+    return _uncoloured(needle).translate(None, LAYOUT)
+
+
+def _uncoloured(data: bytes) -> bytes:
+    """Of the same length, blanks in place of the codes of terminals; one that is cut at the end counts as one."""
+    return _CODE.sub(lambda code: b" " * len(code.group()), data) if b"\x1b" in data else data
+
+
 def _before_last(data: bytes, count: int) -> int:
     """Where the last `count` bytes of data that are no layout begin; its end where there are none."""
     at = len(data)
@@ -159,93 +248,3 @@ def _before_last(data: bytes, count: int) -> int:
         at -= 1
         count -= data[at] not in LAYOUT
     return at
-
-
-def _held(data: bytes, needles: Iterable[bytes]) -> int:
-    """Where the longest end of data begins that a needle begins with."""
-    start = size = len(data)
-    for needle in needles:
-        place = data.find(needle[:_HEAD], max(0, size - len(needle) + 1))
-        while 0 <= place < start:
-            if needle.startswith(data[place:]):
-                start = place
-                break
-            place = data.find(needle[:_HEAD], place + 1)
-        for short in range(_HEAD - 1, 0, -1):
-            if size - short < start and data.endswith(needle[:short]):
-                start = size - short
-                break
-    return start
-
-
-def encodings(value: str) -> set[bytes]:
-    """The bytes by which a value is recognised."""
-    raw = value.encode("utf-8", "surrogatepass")
-    found = {raw, value.encode("utf-16-le", "surrogatepass"), value.encode("utf-16-be", "surrogatepass")}
-    found |= _hex(raw) | _base64(raw) | _percent(raw)
-    found |= {text.encode("utf-8", "surrogatepass") for text in (*_quoted(value), *_json(value))}
-    found.add(repr(raw)[2:-1].encode())  # as Python shows bytes
-    lines = [line.strip() for line in raw.splitlines()]
-    if len(lines) > 1:
-        found |= {line for line in lines if not line.startswith(b"-----")}
-    return {needle for needle in found if len(needle) >= NEEDLE_BYTES_MIN}
-
-
-def _hex(raw: bytes) -> set[bytes]:
-    lower = binascii.hexlify(raw)
-    return {lower, lower.upper()}
-
-
-def _base64(raw: bytes) -> set[bytes]:
-    """As a part of whatever was encoded: for each of the three alignments the characters that only it decides."""
-    found: set[bytes] = set()
-    for before in range(3):
-        text = binascii.b2a_base64(bytes(before) + raw, newline=False)
-        certain = text[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
-        found |= {certain, certain.translate(_URLSAFE)}
-    return found
-
-
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
-
-
-def _percent(raw: bytes) -> set[bytes]:
-    found = set()
-    for kept in (*_KEPT, frozenset(b"")):
-        for form in (b"%%%02X", b"%%%02x"):
-            text = b"".join(bytes([byte]) if byte in kept else form % byte for byte in raw)
-            found |= {text, text.replace(b"%20", b"+")}
-    return found
-
-
-def _quoted(value: str) -> set[str]:
-    """In JSON, in a shell's quotes, as Python shows it, in HTML."""
-    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    html = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
-    return {
-        *escaped,
-        *(text.replace("/", "\\/") for text in escaped),
-        *(json.dumps(text)[1:-1] for text in escaped),
-        value.replace("'", "'\\''"),
-        value.replace("'", "'\"'\"'"),
-        "".join("\\" + char if char in '"$`\\!' else char for char in value),
-        repr(value)[1:-1],
-        ascii(value)[1:-1],
-        html,
-        html.replace("'", "&#x27;"),
-        html.replace("'", "&#39;"),
-        value.replace("\n", "\r\n"),
-    }
-
-
-def _json(value: str) -> Iterator[str]:
-    """As the JSON of others than Python has it: Go's (OpenTofu, kubectl …), Gson's and .NET's escape more."""
-    for text in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
-        upper = _CODE.sub(lambda code: "\\u" + code[1].upper(), text)
-        for base, form in ((text, "\\u%04x"), (upper, "\\u%04X")):
-            for more in ("", "&<>", "&<>'=", "&<>'+`\""):
-                plain = base.replace('\\"', '"') if '"' in more else base
-                yield "".join(form % ord(char) if char in more else char for char in plain)
-
-
-_CODE = re.compile(r"\\u([0-9a-f]{4})")
