@@ -320,7 +320,7 @@ def test_taskservs_are_planned_from_what_is_remembered(workspace: Any) -> None:
     servers = {entry.name: entry for entry in inventory.all(kind="server")}
     for name, change in services.items():
         server = servers[name.partition(".")[2]]
-        wish = {"taskserv": name.partition(".")[0], "server": server.name, "version": "1", "params": {"port": 1}}
+        wish = {"taskserv": name.partition(".")[0], "server": server.name, "version": "1", "params": {"port": None}}
         entry = replace(server, key=change.key, kind="taskserv", name=name, attributes=wish)
         inventory.record(entry if name != "base.c-1" else replace(entry, id="another"))
     actions = {change.name: change.action for change in plan_infra(loaded, "whole").to_do}

@@ -1,12 +1,13 @@
 """The tasks that make a plan true, and nothing else: one per change (two where it replaces), each with what it expects.
 
 Order: servers go before the network that they are in; a network is there before its servers; taskservs come after their
-server, and after what they need; the checks of the definition are awaited among them.
+server, after what they need, and after what is removed from it: two of one folder share its files. The checks of the
+definition are awaited among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..operation import new_task
@@ -31,11 +32,15 @@ class PlannedTasks:
     def all(self) -> list[dict[str, Any]]:
         made = [self._network_made(each) for each in self._networks if each.action in ("create", "replace", "update")]
         servers = [self._server(each) for each in self._servers if each.action != "delete"]
-        return [*self.removing(), *made, *servers, *self._installed(), *self._gates()]
+        return [*self.removing(self._kept()), *made, *servers, *self._installed(), *self._gates()]
 
-    def removing(self) -> list[dict[str, Any]]:
-        """What is deleted, for good or to be made again."""
-        removed = [self._removed(each) for each in self._services if each.action == "delete"]
+    def removing(self, changing: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What is deleted, for good or to be made again.
+
+        changing: of each server that is changed or started first, which a service could not be removed from meanwhile,
+        the id of that task.
+        """
+        removed = [self._removed(each, changing) for each in self._services if each.action == "delete"]
         leaving = [task for each in self._servers for task in self._leaving(each)]
         gone = [task["id"] for task in leaving]
         moving = [
@@ -55,14 +60,21 @@ class PlannedTasks:
         return [*removed, *leaving, *networks]
 
     def updating(self) -> list[dict[str, Any]]:
-        """What is changed in place; servers need `network.<name>` of the network that they are to be in."""
+        """What is changed in place; servers need `network.<name>` of the network that they are to be in.
+
+        A server that only has to be started is among them where something is to be removed from it.
+        """
         tasks = []
+        emptied = {_server_of(each) for each in self._services if each.action == "delete"}
         for change in self._to_do:
             if change.action == "update" and change.kind == "network":
                 tasks.append(self._updated(change, "networks/update", [], task_id("update.network", change.name)))
             elif change.action == "update" and change.kind == "server":
                 needs = [task_id("network", change.network)] if change.network else []
                 tasks.append(self._updated(change, "servers/update-one", needs, task_id("update", change.name)))
+            elif change.action == "start" and change.name in emptied:
+                needs = [task_id("network", change.network)] if change.network else []
+                tasks.append(self._made(change, "servers/create-one", needs, task_id("start", change.name)))
         return tasks
 
     def _leaving(self, change: Change) -> Iterator[dict[str, Any]]:
@@ -94,10 +106,10 @@ class PlannedTasks:
             return self._updated(change, "servers/update-one", needs)
         return self._made(change, "servers/create-one", needs)
 
-    def _made(self, change: Change, operation: str, needs: list[str]) -> dict[str, Any]:
+    def _made(self, change: Change, operation: str, needs: list[str], id: str | None = None) -> dict[str, Any]:
         expect = expect_seen(self._plan, change) if change.action == "start" else expect_absent(self._plan)
         params = self._params(change, change.provider) | _wished(change) | {"expect": expect}
-        return with_policy(new_task(_id(change), operation, params, needs=needs, key=change.key), change.task)
+        return with_policy(new_task(id or _id(change), operation, params, needs=needs, key=change.key), change.task)
 
     def _updated(self, change: Change, operation: str, needs: list[str], id: str | None = None) -> dict[str, Any]:
         params = self._params(change, change.provider) | {"id": change.id} | _wished(change)
@@ -105,11 +117,16 @@ class PlannedTasks:
         return with_policy(new_task(id or _id(change), operation, params, needs=needs, key=change.key), change.task)
 
     def _installed(self) -> Iterator[dict[str, Any]]:
-        servers = {each.name: _id(each) for each in self._servers if each.action != "delete"}
+        servers = self._kept()
+        removed: dict[str, list[str]] = {}
+        for change in self._services:
+            if change.action == "delete":
+                removed.setdefault(_server_of(change), []).append(removal_id(change))
         for change in self._services:
             if change.action in ("create", "update"):
                 wish = dict(change.wish or {})
                 needs = [servers[wish["server"]]] if wish["server"] in servers else []
+                needs += removed.get(wish["server"], [])
                 needs = list(dict.fromkeys(needs + [id for name in change.needs for id in self._done_by(name)]))
                 params = {"infra": self._plan.infra} | {
                     name: value for name, value in wish.items() if value is not None
@@ -118,15 +135,16 @@ class PlannedTasks:
                 task = new_task(id, "taskservs/install-one", params, needs=needs, key=change.key)
                 yield with_policy(task, change.task)
 
-    def _removed(self, change: Change) -> dict[str, Any]:
+    def _removed(self, change: Change, changing: Mapping[str, str]) -> dict[str, Any]:
         params = {"infra": self._plan.infra} | {n: v for n, v in (change.wish or {}).items() if v is not None}
-        return new_task(task_id("remove", change.name), "taskservs/remove-one", params, key=change.key)
+        needs = [changing[_server_of(change)]] if _server_of(change) in changing else []
+        return new_task(removal_id(change), "taskservs/remove-one", params, needs=needs, key=change.key)
 
     def _gates(self) -> Iterator[dict[str, Any]]:
         """Only where something is made or changed: a plan that only deletes has nothing to wait for."""
         if all(change.action == "delete" for change in self._to_do):
             return
-        servers = {each.name: _id(each) for each in self._servers if each.action != "delete"}
+        servers = self._kept()
         for gate in self._plan.gates:
             about = [*gate.params.get("targets", ()), *gate.params.get("sources", ())]
             needs = [servers[name] for name in about if name in servers]
@@ -144,8 +162,22 @@ class PlannedTasks:
         done = (each for each in services if name in (each.name, (each.wish or {}).get("name")))
         return [task_id("taskserv", each.name) for each in done]
 
+    def _kept(self) -> dict[str, str]:
+        """Of the servers that will be there, and about which something is done, the task after which they are."""
+        return {each.name: _id(each) for each in self._servers if each.action != "delete"}
+
     def _params(self, change: Change, provider: str) -> dict[str, Any]:
         return {"infra": self._plan.infra, "name": change.name} | provider_param(provider, self._default)
+
+
+def removal_id(change: Change) -> str:
+    """Of a taskserv that is removed."""
+    return task_id("remove", change.name)
+
+
+def _server_of(change: Change) -> str:
+    """The server that a taskserv is on."""
+    return str((change.wish or {}).get("server"))
 
 
 def _id(change: Change) -> str:

@@ -6,12 +6,12 @@ named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, NamedTuple
 
 from ..clouds import Clouds
 from ..infra import Infra, load_infra
-from .applying import PlannedTasks
+from .applying import PlannedTasks, removal_id
 from .creating import infra_tasks
 from .model import Change, Plan
 from .planning import plan_infra
@@ -36,7 +36,9 @@ def bring_up(clouds: Clouds, infra: str, allow: Iterable[str] = ()) -> Bringing:
     _forget_gone(clouds, whole)
     plan, left = whole.parted(frozenset(allow))
     planned = PlannedTasks(plan, workspace.provider)
-    removing, updating = planned.removing(), planned.updating()
+    updating = planned.updating()
+    ids = {task["id"] for task in updating}
+    removing = planned.removing({name: id for name, found in _changing(plan, ids).items() for id in found})
     tasks = infra_tasks(workspace, definition, _before(definition, plan, [*removing, *updating]))
     return Bringing(plan, [*removing, *updating, *tasks], left)
 
@@ -54,10 +56,10 @@ def _forget_gone(clouds: Clouds, plan: Plan) -> None:
 def _before(infra: Infra, plan: Plan, changing: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What has to be changed before the servers are made or found, and what a network has to be rid of."""
     ids = {task["id"] for task in changing}
-    about: dict[str, list[str]] = {}
+    about = _changing(plan, ids)
     for change in plan.to_do:
-        if change.kind == "server":
-            about[change.name] = [id for id in (task_id(w, change.name) for w in ("replace", "update")) if id in ids]
+        if change.kind == "taskserv" and change.action == "delete":
+            about.setdefault(str((change.wish or {}).get("server")), []).append(removal_id(change))
     before: dict[str, list[str]] = {"servers": [id for found in about.values() for id in found]}
     for cluster in infra.clusters:
         before[task_id("cluster", cluster.name)] = [id for name in cluster.servers for id in about.get(name, ())]
@@ -65,3 +67,12 @@ def _before(infra: Infra, plan: Plan, changing: list[dict[str, Any]]) -> dict[st
         if (id := task_id("replace.network", network.name)) in ids:
             before[task_id("network", network.name)] = [id]
     return before
+
+
+def _changing(plan: Plan, ids: Container[str]) -> dict[str, list[str]]:
+    """By the name of a server, those of these tasks that change, start or replace it."""
+    return {
+        change.name: [id for word in ("replace", "update", "start") if (id := task_id(word, change.name)) in ids]
+        for change in plan.to_do
+        if change.kind == "server"
+    }

@@ -1,18 +1,22 @@
 """What is to be done about taskservs: nobody can list what is installed, so the inventory tells.
 
 An entry counts only for the server that it was installed on: on a new one of the same name it has to be done again.
+What the manifest fills in and the files of the folder are compared too, as the servers themselves do by their marks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..clouds import Clouds
 from ..infra import Infra, Taskserv
 from ..inventory import Entry
 from .model import Change, FieldChange
+
+if TYPE_CHECKING:
+    from ..taskservs.folders import Taskserv as Folder
 
 KIND = "taskserv"
 
@@ -24,6 +28,7 @@ def service_changes(clouds: Clouds, infra: Infra, servers: Sequence[Change]) -> 
     """
     planned = {change.name: change for change in servers if change.kind == "server"}
     manifests = _needs_of_manifests(clouds, infra)
+    folders = _folders(clouds, infra)
     entries = {entry.key: entry for entry in clouds.inventory.all(infra.name, KIND)}
     changes = []
     inside = {
@@ -38,7 +43,8 @@ def service_changes(clouds: Clouds, infra: Infra, servers: Sequence[Change]) -> 
             name = f"{taskserv.name}.{server}"
             key = f"{clouds.workspace.id}/{infra.name}/{KIND}/{name}"
             there = replace(taskserv, needs=(*needs, *manifests.get(name, ())))
-            changes.append(_change(there, server, name, key, planned.get(server), entries.pop(key, None)))
+            folder = folders[taskserv.taskserv]
+            changes.append(_change(there, folder, server, name, key, planned.get(server), entries.pop(key, None)))
     for entry in entries.values():
         server = str(entry.attributes.get("server") or entry.name.rpartition(".")[2])
         on = planned.get(server)
@@ -65,27 +71,43 @@ def wish_of(taskserv: str, server: str, version: str | None, params: Mapping[str
     return {"taskserv": taskserv, "server": server, "version": version, "params": dict(params)}
 
 
-def _change(taskserv: Taskserv, server: str, name: str, key: str, on: Change | None, entry: Entry | None) -> Change:
+def _folders(clouds: Clouds, infra: Infra) -> dict[str, Folder]:
+    """Of all that are declared, by name. Raises NotFoundError."""
+    names = {taskserv.taskserv for _, taskserv in infra.all_taskservs()}
+    if not names:
+        return {}
+    from ..taskservs.folders import find_taskserv
+
+    return {name: find_taskserv(clouds.workspace, infra.name, name) for name in names}
+
+
+def _change(
+    taskserv: Taskserv, folder: Folder, server: str, name: str, key: str, on: Change | None, entry: Entry | None
+) -> Change:
     wish = wish_of(taskserv.taskserv, server, taskserv.version, taskserv.params) | {"name": taskserv.name}
     provider = on.provider if on is not None else ""
     task = taskserv.policy.task_fields()
     change = Change("create", KIND, name, key, None, provider, wish=wish, needs=taskserv.needs, task=task)
     if entry is None or on is None or on.action in ("create", "replace") or entry.id not in ("", on.id):
         return change
-    fields = tuple(_differences(taskserv, entry.attributes))
+    fields = tuple(_differences(taskserv, folder, entry.attributes))
     return replace(change, action="update" if fields else "exists", id=entry.id, fields=fields)
 
 
-def _differences(taskserv: Taskserv, known: Mapping[str, Any]) -> list[FieldChange]:
-    found = []
-    if known.get("taskserv") not in (None, taskserv.taskserv):
-        found.append(FieldChange("taskserv", known["taskserv"], taskserv.taskserv, "in_place"))
-    if taskserv.version is not None and known.get("version") not in (None, taskserv.version):
-        found.append(FieldChange("version", known["version"], taskserv.version, "in_place"))
+def _differences(taskserv: Taskserv, folder: Folder, known: Mapping[str, Any]) -> Iterator[FieldChange]:
+    """What the inventory does not know, entries of an older form, is not compared."""
+
+    def differs(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
+        if before != after:
+            yield FieldChange(path, before, after, "in_place")
+
+    yield from differs("taskserv", known.get("taskserv") or taskserv.taskserv, taskserv.taskserv)
+    version = taskserv.version or folder.manifest.version
+    yield from differs("version", known.get("version") or version, version)
     before = known.get("params")
     if isinstance(before, Mapping):
-        # What the manifest filled in is in the inventory too: only what the definition says is compared.
-        for name, value in taskserv.params.items():
-            if before.get(name) != value:
-                found.append(FieldChange(f"params.{name}", before.get(name), value, "in_place"))
-    return found
+        after = folder.manifest.completed(taskserv.params)
+        for name in dict.fromkeys((*after, *before)):
+            yield from differs(f"params.{name}", before.get(name), after.get(name))
+    if known.get("folder"):
+        yield from differs("files", known["folder"], f"sha256:{folder.digest}")

@@ -136,6 +136,7 @@ def _record(workspace: Workspace, wish: Wish, found: Found, marker: Marker, told
         "version": wish.version,
         "installed": marker.installed,
         "params": dict(wish.params),
+        "folder": f"sha256:{marker.folder}",
         "facts": dict(marker.facts or {}),
     }
     entry = Entry(
