@@ -26,6 +26,7 @@ from .names import LABEL, LABEL_WORDS
 from .plugins import load_provider
 from .provider import Kind, Provider, Resource
 from .secrets.named import revealed
+from .secrets.reference import is_reference, reference_fault
 from .settings import Settings
 from .yamlfile import Cursor, read_yaml, shown, suggestion
 
@@ -33,7 +34,6 @@ WORKSPACE_FILE = "provisioning.yaml"
 SUFFIXES = (".yaml", ".k")
 
 _LOOPBACK = re.compile(r"(https?://)?(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", re.I)
-_SECRET = re.compile(r"secret://[A-Za-z0-9][A-Za-z0-9._/-]*")
 _ADDRESSES = frozenset({"url", "uri", "endpoint", "host", "hostname", "address", "server", "proxy", "api"})
 _CREDENTIALS = frozenset({"token", "password", "passwd", "secret", "secrets", "credential", "credentials"})
 _KEYS = frozenset({"api_key", "access_key", "access_key_id", "private_key"})
@@ -177,7 +177,9 @@ def _texts(at: Cursor, name: str) -> Iterator[tuple[str, Cursor]]:
 def _check_setting(name: str, at: Cursor) -> None:
     """A workspace is often somebody else's clone: it must neither send a user's token elsewhere, nor carry one."""
     value = str(at.value())
-    if _SECRET.fullmatch(value):
+    if is_reference(value):
+        if fault := reference_fault(value):
+            at.fail(fault)
         return
     if is_credential(name):
         at.fail("a credential does not belong into a workspace (its value is not shown); accepted: `secret://name`, "

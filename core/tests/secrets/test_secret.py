@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,10 @@ def test_references_are_found_wherever_they_are_but_not_in_keys() -> None:
     for _ in range(10_000):
         deep = [deep]
     assert references_in(deep) == ["secret://deep"]
+
+
+def test_names_are_those_of_the_contract() -> None:
+    examples = json.loads((Path(__file__).parents[3] / "contract" / "examples" / "references.json").read_text())
+    longest = "a" * examples["longest"]
+    assert [name for name in (*examples["good"], longest) if reference_fault(f"secret://{name}")] == []
+    assert [name for name in (*examples["bad"], longest + "a") if not reference_fault(f"secret://{name}")] == []

@@ -12,6 +12,7 @@ from provisioning_core.secrets import SecretUnavailable
 from provisioning_core.secrets.named import revealed
 from provisioning_core.secrets.stores import SECRETS, FileStore
 from provisioning_core.workspace import load_workspace
+from provisioning_core.yamlfile import DefinitionErrors
 
 PLUGIN = """
 class Cloud:
@@ -77,3 +78,17 @@ run(main)
     assert done.returncode == 1 and "9876543210" not in said
     assert done.stdout == "with [secret cloud/token]\nand [secret cloud/token][secret cloud/token]"
     assert "ValueError: refused: [secret cloud/token]" in result.read_text()
+
+
+@pytest.mark.parametrize(
+    "bad", ["secret://a//b", "secret://", "secret:///a", "secret://a/", "secret://a b", "secret://" + "a" * 129]
+)
+def test_a_badly_formed_reference_is_refused_where_the_workspace_is_read(config: Path, bad: str) -> None:
+    (config / "provisioning.yaml").write_text(
+        f"name: w\nprovider: upcloud\nproviders:\n  upcloud: {{token: '{bad}', url: '{bad}'}}\n"
+    )
+    with pytest.raises(DefinitionErrors) as caught:
+        load_workspace(config)
+    faults = str(caught.value)
+    assert faults.count("is no reference to a secret: a name is letters, digits") == 2, faults
+    assert "provisioning.yaml:4" in faults
