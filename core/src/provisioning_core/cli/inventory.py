@@ -1,4 +1,4 @@
-"""The servers that exist, at all providers of the workspace, and the one that a person meant by a name."""
+"""The servers that exist, at all providers of the workspace, and how they are shown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotFoundError, ProvisioningError, UsageError
+from ..errors import ProvisioningError
 from ..provider import Resource
 from ..render.text import clean
-from .session import Session, nearest
+from .session import Session
 
 if TYPE_CHECKING:
     from ..clouds import Clouds, Found
@@ -103,46 +103,6 @@ def tell_limits(session: Session, servers: Sequence[Resource]) -> None:
         session.say(f"{session.err.paint('note:', 'warn')} {clean(', '.join(names))}: {clean(what)}")
 
 
-def find_server(session: Session, name: str) -> Found:
-    """`web-1`, or `wuji/web-1` where several infrastructures have one. Raises NotFoundError, UsageError."""
-    from ..clouds import Clouds
-
-    infra, slash, server = name.rpartition("/")
-    workspace = open_workspace(session)
-    known = existing(Clouds(workspace), session=session)
-    found = [each for each in known if each.resource.name == server and (not slash or each.resource.infra == infra)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{each.resource.infra}/{each.resource.name}" for each in found)
-        raise UsageError(f"{name!r} is in several infrastructures: {names}", code="ambiguous_server")
-    resources = [each.resource for each in known]
-    names_known = [one.name for one in resources] + [f"{one.infra}/{one.name}" for one in resources]
-    defined = _defined_in(workspace, infra, server)
-    raise NotFoundError(
-        f"no server {name!r} exists" + (f"; it is defined in {defined}, but not created" if defined else ""),
-        code="unknown_server",
-        hint=f"provisioning server create {defined} {server} --orchestrated"
-        if defined
-        else nearest(name, names_known) or "provisioning server list",
-    )
-
-
-def _defined_in(workspace: Workspace, infra: str, server: str) -> str | None:
-    from ..infra import load_infra
-
-    for name in workspace.infra_names():
-        if infra and name != infra:
-            continue
-        try:
-            servers = load_infra(workspace, name).servers
-        except ProvisioningError:
-            continue  # a bad definition is not what was asked about
-        if any(each.name == server for each in servers):
-            return name
-    return None
-
-
 def complete_infra(_ctx: object, _param: object, incomplete: str) -> list[str]:
     """For the shell."""
     from ..settings import Settings
@@ -152,19 +112,4 @@ def complete_infra(_ctx: object, _param: object, incomplete: str) -> list[str]:
         names = load_workspace(Path(Settings().workspace().value)).infra_names()
     except Exception:
         return []  # completion must never print an error into somebody's command line
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def complete_server(_ctx: object, _param: object, incomplete: str) -> list[str]:
-    """For the shell."""
-    from ..settings import Settings
-    from ..workspace import load_workspace
-
-    try:
-        workspace = load_workspace(Path(Settings().workspace().value))
-        from ..clouds import Clouds
-
-        names = [each.resource.name for each in existing(Clouds(workspace))]
-    except Exception:
-        return []
     return [name for name in names if name.startswith(incomplete)]

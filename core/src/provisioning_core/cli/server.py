@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from ..render.text import clean
-from .inventory import complete_infra, complete_server
+from .choosing import complete_server
+from .inventory import complete_infra
 from .lazy import ExamplesCommand, LazyGroup
 from .performing import CONFIRM, Manner, manner_options
 from .session import Session, with_session
@@ -50,6 +51,7 @@ SERVERS = click.argument("servers", metavar="[SERVER]...", nargs=-1, shell_compl
     examples="""
         provisioning server create wuji --orchestrated          # all of them, in parallel
         provisioning server create wuji web-1 web-2 --orchestrated
+        provisioning server create wuji web --orchestrated      # a count's name: web-1, web-2 …
         provisioning server create wuji --check                 # what would be done?
         provisioning server create wuji                         # here and now, without the orchestrator
         id=$(provisioning server create wuji --orchestrated --no-wait)
@@ -95,21 +97,28 @@ def delete(session: Session, infra: str, servers: tuple[str, ...], **options: An
     examples="""
         provisioning server list
         provisioning server list wuji -o wide
+        provisioning server list wuji web     # only web-1, web-2 …
         provisioning server list wuji -o json
     """,
 )
 @click.argument("infra", required=False, shell_complete=complete_infra)
+@SERVERS
 @with_session
-def list_(session: Session, infra: str | None) -> None:
-    """The servers that exist, of one infrastructure or of all."""
+def list_(session: Session, infra: str | None, servers: tuple[str, ...]) -> None:
+    """The servers that exist, of one infrastructure, or of all."""
     from ..clouds import Clouds
+    from ..plan import chosen_servers
     from .inventory import existing, open_workspace, print_servers
 
     workspace = open_workspace(session)
-    servers = existing(Clouds(workspace), infra, session=session)
-    if infra is not None and not servers:
+    clouds = Clouds(workspace)
+    found = existing(clouds, infra, session=session)
+    if infra is not None and not found:
         workspace.infra_file(infra)  # a name that nobody defined is a mistake, not an empty list
-    print_servers(session, workspace, servers, f"no servers in {infra}" if infra else "no servers")
+    if infra is not None and servers:
+        names = chosen_servers(clouds, infra, servers, found)
+        found = [each for each in found if each.resource.name in names]
+    print_servers(session, workspace, found, f"no servers in {infra}" if infra else "no servers")
 
 
 @click.command(
@@ -123,7 +132,8 @@ def list_(session: Session, infra: str | None) -> None:
 @with_session
 def show(session: Session, name: str) -> None:
     """One server: everything that the provider says of it."""
-    from .inventory import find_server, item_of, open_workspace
+    from .choosing import find_server
+    from .inventory import item_of, open_workspace
 
     item = item_of(find_server(session, name), open_workspace(session))
     if not session.for_people:
@@ -154,7 +164,7 @@ def _words(value: object) -> str:
 @with_session
 def ssh(session: Session, name: str, command: tuple[str, ...]) -> None:
     """Enter a server, or run a command on it; ends as the command ends."""
+    from .choosing import find_server
     from .connecting import connect
-    from .inventory import find_server
 
     connect(find_server(session, name).resource, command)

@@ -10,8 +10,9 @@ import click
 from ..errors import NotFoundError, UsageError
 from ..render.text import clean
 from . import exits
+from .choosing import complete_server, find_servers
 from .exits import Exit
-from .inventory import complete_infra, complete_server, find_server, open_workspace, print_servers
+from .inventory import complete_infra, existing, open_workspace, print_servers
 from .lazy import ExamplesCommand
 from .performing import Call, Manner, confirmed, manner_options, perform, refused
 from .planned import print_plans, tell_left, tell_plan
@@ -32,15 +33,15 @@ HOURS_MONTH = 730  # 365 days in twelve parts, as clouds count it
         provisioning server resize wuji/web-1 --plan 2cpu-4gb --orchestrated
     """,
 )
-@click.argument("name", metavar="[INFRA/]SERVER", shell_complete=complete_server)
+@click.argument("name", metavar="[INFRA/]SERVER|GROUP", shell_complete=complete_server)
 @click.option("--plan", required=True, metavar="PLAN", help="The plan that its definition says.")
 @manner_options
 @with_session
 def resize(session: Session, name: str, plan: str, **options: Any) -> None:
-    """Give a server the plan that its definition says.
+    """Give a server, or all of a group, the plan that the definition says.
 
     The definition is the truth, and no command edits it: where it says another plan, this says which line to change.
-    What it says is planned and applied for this server alone.
+    What it says is planned and applied for these servers alone.
     """
     from ..clouds import Clouds
     from ..infra import load_infra
@@ -49,34 +50,36 @@ def resize(session: Session, name: str, plan: str, **options: Any) -> None:
 
     manner = Manner(**options)
     manner.timeout_s()
-    found = find_server(session, name)
-    workspace, infra = open_workspace(session), found.resource.infra
+    found = find_servers(session, name)
+    workspace, infra = open_workspace(session), found[0].resource.infra
     definition = load_infra(workspace, infra)
+    names = [each.resource.name for each in found]
     try:
-        server = definition.server(found.resource.name)
+        servers = definition.select(names)
     except NotFoundError:
         raise UsageError(f"server {name} is not defined in infra/{infra}.yaml any more", code="not_defined") from None
-    if server.plan != plan:
-        raise _other_plan(definition, server, plan)
+    for server in servers:
+        if server.plan != plan:
+            raise _other_plan(definition, server, plan)
     clouds = Clouds(workspace)
-    planned, left = plan_create(workspace, infra, [server.name], clouds=clouds).parted(frozenset())
+    planned, left = plan_create(workspace, infra, names, clouds=clouds).parted(frozenset())
     planned = planned.only("update", "exists")
     if manner.check:
         print_plans(session, [planned])
         raise Exit(exits.CHANGES if manner.exit_code and not planned.nothing_to_do else exits.SUCCEEDED)
     if planned.nothing_to_do:
-        session.say(
-            f"Nothing to do: server {server.name} has the plan {plan} already." if not left else "Nothing done."
-        )
+        have = f"server {names[0]} has" if len(names) == 1 else f"{', '.join(names)} have"
+        session.say(f"Nothing to do: {have} the plan {plan} already." if not left else "Nothing done.")
     else:
         tell_plan(session, planned, left)
         if session.can_ask() and not manner.yes and not confirmed(session, "Change? [y/N]"):
             raise refused(session)
-        again = f"provisioning server resize {infra}/{server.name} --plan {plan}"
+        again = f"provisioning server resize {infra}/{name.rpartition('/')[2]} --plan {plan}"
         call = Call("infra", "apply", infra, {"plan": plan_document(planned)}, again)
         perform(session, workspace, call, manner)
     tell_left(session, left, infra)
-    print_servers(session, workspace, [find_server(session, f"{infra}/{server.name}")], "")
+    after = [each for each in existing(clouds, infra, session=session) if each.resource.name in names]
+    print_servers(session, workspace, after, "")
 
 
 def _other_plan(infra: Infra, server: Server, plan: str) -> UsageError:
@@ -95,20 +98,22 @@ def _other_plan(infra: Infra, server: Server, plan: str) -> UsageError:
     cls=ExamplesCommand,
     examples="""
         provisioning server price wuji
+        provisioning server price wuji web       # web-1, web-2 …
         provisioning server price wuji -o json
     """,
 )
 @click.argument("infra", shell_complete=complete_infra)
+@click.argument("servers", metavar="[SERVER]...", nargs=-1, shell_complete=complete_server)
 @with_session
-def price(session: Session, infra: str) -> None:
-    """What the servers of INFRA cost as they are defined, by the price lists of their providers."""
+def price(session: Session, infra: str, servers: tuple[str, ...]) -> None:
+    """What the servers of INFRA (or only those named) cost as they are defined, by their providers' price lists."""
     from ..clouds import Clouds, able
     from ..infra import load_infra
 
     workspace = open_workspace(session)
     definition = load_infra(workspace, infra)
     lists = _PriceLists(Clouds(workspace))
-    items = [_priced(server, lists) for server in definition.servers]
+    items = [_priced(server, lists) for server in definition.select(servers or None)]
     if items and not lists.any_prices:
         names = ", ".join(dict.fromkeys(str(item["provider"]) for item in items))
         raise UsageError(

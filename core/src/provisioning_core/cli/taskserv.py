@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from .choosing import complete_server
 from .inventory import complete_infra
 from .lazy import ExamplesCommand, LazyGroup
 from .performing import CONFIRM, Manner, manner_options
@@ -23,7 +24,14 @@ COMMANDS = {
 PURGE = click.option("--purge", is_flag=True, help="Their data goes too, for good.")
 INFRA = click.argument("infra", shell_complete=complete_infra)
 NAMES = click.argument("names", metavar="[TASKSERV]...", nargs=-1)
-SERVERS = click.option("--server", "servers", multiple=True, metavar="SERVER", help="Only on this server (repeatable).")
+SERVERS = click.option(
+    "--server",
+    "servers",
+    multiple=True,
+    metavar="SERVER",
+    shell_complete=complete_server,
+    help="Only on this server, or those of a group (repeatable).",
+)
 
 
 @click.group(

@@ -11,6 +11,7 @@ from .model import (
     Storage,
     Taskserv,
     no_server,
+    several,
 )
 from .reading import load_infra
 
@@ -26,4 +27,5 @@ __all__ = [
     "Taskserv",
     "load_infra",
     "no_server",
+    "several",
 ]

@@ -6,11 +6,11 @@ what the definition did not say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import NotFoundError
+from ..errors import NotFoundError, UsageError
 from ..yamlfile import shown, suggestion
 
 
@@ -166,15 +166,37 @@ class Infra:
     clusters: tuple[Cluster, ...] = ()
 
     def server(self, name: str) -> Server:
-        return self.select([name])[0]
+        """Raises NotFoundError, and UsageError for the name of a group of several."""
+        found = self.select([name])
+        if len(found) > 1:
+            raise several(name, [each.name for each in found])
+        return found[0]
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The servers of each `count`, by the name that means all of them."""
+        found: dict[str, list[str]] = {}
+        for server in self.servers:
+            if server.group not in ("", server.name):
+                found.setdefault(server.group, []).append(server.name)
+        return {group: tuple(names) for group, names in found.items()}
+
+    def members(self, names: Iterable[str]) -> list[str]:
+        """The names with those of groups replaced by their servers, each once; others as they are, known or not."""
+        groups = self.groups()
+        return list(dict.fromkeys(each for name in names for each in groups.get(name, (name,))))
 
     def select(self, names: Sequence[str] | None) -> tuple[Server, ...]:
-        """Those servers (None: all) in the order of the file. Raises NotFoundError that names each missing one."""
+        """Those servers (None: all; the name of a group: all of it) in the order of the file.
+
+        Raises NotFoundError that names each missing one.
+        """
+        if names is None:
+            return self.servers
         known = [server.name for server in self.servers]
-        missing = [name for name in names or () if name not in known]
-        if missing:
-            raise no_server(self.name, missing, known)
-        return tuple(server for server in self.servers if names is None or server.name in set(names))
+        wanted = set(self.members(names))
+        if missing := [name for name in self.members(names) if name not in set(known)]:
+            raise no_server(self.name, missing, [*self.groups(), *known])
+        return tuple(server for server in self.servers if server.name in wanted)
 
     def networks_of(self, servers: Sequence[Server]) -> tuple[Network, ...]:
         """The networks that these servers are in."""
@@ -202,6 +224,16 @@ class Infra:
         """The providers that its networks and servers name, each once."""
         named = [each.provider for each in self.networks] + [each.provider for each in self.servers]
         return tuple(dict.fromkeys(named))
+
+
+def several(group: str, names: Sequence[str]) -> UsageError:
+    """For the name of a group where one server is meant."""
+    shown_names = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
+    return UsageError(
+        f"{shown(group)} is a group of {len(names)} servers, and one is expected",
+        code="group_named",
+        hint=f"one of: {shown_names}",
+    )
 
 
 def no_server(infra: str, missing: Sequence[str], known: Sequence[str]) -> NotFoundError:

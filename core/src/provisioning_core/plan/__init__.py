@@ -2,7 +2,7 @@
 
 from .comparing import differences, observation, wish_in_terms
 from .creating import cluster_tasks, create_tasks, infra_tasks
-from .deleting import delete_targets, delete_tasks, plan_delete
+from .deleting import chosen_servers, delete_targets, delete_tasks, plan_delete
 from .model import Action, Change, FieldChange, Gate, Plan
 from .planning import plan_create, plan_infra
 from .requests import request_create, request_delete
@@ -13,6 +13,7 @@ __all__ = [
     "FieldChange",
     "Gate",
     "Plan",
+    "chosen_servers",
     "cluster_tasks",
     "create_tasks",
     "delete_targets",

@@ -31,6 +31,14 @@ def delete_targets(clouds: Clouds, infra: str, servers: Sequence[str] | None = N
     return _targets(clouds, infra, servers, _existing(clouds, infra))
 
 
+def chosen_servers(clouds: Clouds, infra: str, servers: Sequence[str], there: Sequence[Found]) -> frozenset[str]:
+    """The names behind names of servers and groups, of all that are defined, exist or are remembered.
+
+    there: the servers that exist. Raises as `delete_targets` does.
+    """
+    return frozenset(target.name for target in _targets(clouds, infra, servers, there) if target.kind == "server")
+
+
 def plan_delete(
     workspace: Workspace, infra: str, servers: Sequence[str] | None = None, *, clouds: Clouds | None = None
 ) -> Plan:
@@ -94,8 +102,10 @@ def _targets(clouds: Clouds, infra: str, servers: Sequence[str] | None, there: S
     targets = sorted(dict.fromkeys(targets), key=lambda target: target.kind != "server")
     if servers is None:
         return targets
+    servers = definition.members(servers) if definition is not None else servers
     known = list(dict.fromkeys(target.name for target in targets if target.kind == "server"))
     missing = [name for name in servers if name not in known]
     if missing:
-        raise no_server(infra, missing, known)
+        groups = definition.groups() if definition is not None else ()
+        raise no_server(infra, missing, [*groups, *known])
     return [target for target in targets if target.kind == "server" and target.name in set(servers)]

@@ -6,7 +6,7 @@ share the server for that one alone, else (the definition says so) for all of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,8 @@ def delete_tasks(
     purge: bool = False,
 ) -> list[dict[str, Any]]:
     """What is declared or remembered, those that need others first. purge: their data goes too."""
-    wishes, needs = _removals(workspace, infra)
+    wishes, needs, members = _removals(workspace, infra)
+    servers = None if servers is None else members(servers)
     known = list(dict.fromkeys(name for name, _ in wishes))
     _check_known(infra, "taskserv", taskservs, known)
     _check_known(infra, "server", servers, list(dict.fromkeys(server for _, server in wishes)))
@@ -94,7 +95,7 @@ def _planned(
 ) -> dict[Place, _Planned]:
     declared = [taskserv for _, taskserv in infra.all_taskservs()]
     _check_known(infra.name, "taskserv", taskservs, [each.name for each in declared])
-    infra.select(servers)
+    servers = None if servers is None else [server.name for server in infra.select(servers)]
     needs = _needs(workspace, infra, declared, strict=True)
     planned = {}
     for each in declared:
@@ -137,8 +138,14 @@ def _by_definition(taskserv: Taskserv, server: str, homes: Mapping[str, Taskserv
             yield from ((name, each) for each in ([server] if server in other.servers else other.servers))
 
 
-def _removals(workspace: Workspace, infra: str) -> tuple[dict[Place, dict[str, Any]], dict[Place, tuple[Place, ...]]]:
-    """By place what its removal needs to know, and what it needs itself: of the definition, then of the inventory."""
+def _removals(
+    workspace: Workspace, infra: str
+) -> tuple[dict[Place, dict[str, Any]], dict[Place, tuple[Place, ...]], Callable[[Sequence[str]], list[str]]]:
+    """By place what its removal needs to know, and what it needs itself: of the definition, then of the inventory.
+
+    And what finds the servers behind names of groups, as far as there is a definition.
+    """
+    members: Callable[[Sequence[str]], list[str]] = list
     wishes: dict[Place, dict[str, Any]] = {}
     needs: dict[Place, tuple[Place, ...]] = {}
     entries = Inventory(workspace).all(infra, KIND)
@@ -149,7 +156,7 @@ def _removals(workspace: Workspace, infra: str) -> tuple[dict[Place, dict[str, A
             raise
     else:
         declared = [taskserv for _, taskserv in definition.all_taskservs()]
-        needs = _needs(workspace, definition, declared, strict=False)
+        needs, members = _needs(workspace, definition, declared, strict=False), definition.members
         for each in declared:
             for server in each.servers:
                 wishes[each.name, server] = _wish(each.taskserv, each.version, each.params)
@@ -158,7 +165,7 @@ def _removals(workspace: Workspace, infra: str) -> tuple[dict[Place, dict[str, A
         name = entry.name.removesuffix(f".{server}")
         wish = _wish(str(attributes.get("taskserv", name)), attributes.get("version"), attributes.get("params") or {})
         wishes.setdefault((name, server), wish)
-    return wishes, needs
+    return wishes, needs, members
 
 
 def _wish(taskserv: str, version: str | None, params: Mapping[str, Any]) -> dict[str, Any]:

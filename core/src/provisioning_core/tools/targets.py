@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import NotFoundError
-from ..infra import load_infra
+from ..infra import load_infra, several
 from ..provider import Resource
 from ..workspace import Workspace
 
@@ -31,4 +31,8 @@ def servers_of(workspace: Workspace, infra: str, names: Sequence[str] | None = N
 
 
 def server_named(workspace: Workspace, infra: str, name: str) -> Resource:
-    return servers_of(workspace, infra, [name])[0]
+    """Raises as `servers_of`, and UsageError for the name of a group of several."""
+    found = servers_of(workspace, infra, [name])
+    if len(found) > 1:
+        raise several(name, [each.name for each in found])
+    return found[0]
