@@ -136,3 +136,18 @@ def test_a_broken_list_of_workspaces_disturbs_nobody_inside_of_one(program: Any,
     (config / "workspaces.json").write_text("{")
     assert program("infra", "list").returncode == 0
     assert program("workspace", "list").returncode == 2
+
+
+def test_built_in_taskservs_are_listed_and_shown_outside_of_a_workspace(program: Any, tmp_path: Path) -> None:
+    program.workspace = tmp_path / "elsewhere"
+    program.workspace.mkdir()
+    done = program("taskserv", "list")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:3]] == ["hardening", "k3s"]
+    assert "Here is no workspace: these are built in." in done.stderr
+    shown = program("taskserv", "show", "nginx")
+    assert (shown.returncode, shown.stdout.splitlines()[1].startswith("from built-in")) == (0, True)
+    assert "Did you mean 'nginx'" in program("taskserv", "show", "ngnix").stderr
+    for command in (["taskserv", "list", "wuji"], ["taskserv", "show", "nginx", "--infra", "wuji"]):
+        assert program(*command).returncode == 3
+    assert program("taskserv", "list", "--workspace", "nowhere").returncode == 3

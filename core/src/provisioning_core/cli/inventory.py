@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ProvisioningError
+from ..errors import NotFoundError, ProvisioningError
 from ..provider import Resource
 from ..render.text import clean
 from .session import Session
@@ -23,6 +23,16 @@ def open_workspace(session: Session) -> Workspace:
     from ..workspace import load_workspace
 
     return load_workspace(Path(session.settings.workspace().value))
+
+
+def workspace_here(session: Session) -> Workspace | None:
+    """None outside of every workspace, where none is named: for what is there everywhere. Raises as load_workspace."""
+    try:
+        return open_workspace(session)
+    except NotFoundError as error:
+        if error.code == "no_workspace" and session.settings.workspace().origin == "default":
+            return None
+        raise
 
 
 def existing(clouds: Clouds, infra: str | None = None, *, session: Session | None = None) -> list[Found]:

@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..render.text import clean, plural
 from . import exits
 from .exits import Exit
-from .inventory import open_workspace
+from .inventory import open_workspace, workspace_here
 from .performing import Call, Manner, confirmed, perform, refused
 from .session import Session
 
@@ -149,10 +149,10 @@ def list_available(session: Session) -> None:
     from ..errors import ProvisioningError
     from ..taskservs import all_taskservs
 
-    workspace = open_workspace(session)
+    workspace = workspace_here(session)
     items: list[dict[str, Any]] = []
     seen: set[str] = set()
-    for infra in [None, *workspace.infra_names()]:
+    for infra in [None, *(workspace.infra_names() if workspace else ())]:
         for each in all_taskservs(workspace, infra):
             if str(each.folder) in seen:
                 continue
@@ -180,6 +180,8 @@ def list_available(session: Session) -> None:
     head = ("NAME", "VERSION", "LAYER", "HIDES", "DESCRIPTION") + (("FOLDER",) if session.wide else ())
     items.sort(key=lambda item: (item["name"], item["layer"]))
     session.print_list("TaskservList", items, head, row, name_field="name", empty="no taskservs")
+    if workspace is None:
+        session.say("Here is no workspace: these are built in.")
 
 
 def list_standing(
@@ -209,8 +211,8 @@ def show_taskserv(session: Session, name: str, infra: str | None) -> None:
     from ..render.table import table
     from ..taskservs import find_taskserv
 
-    workspace = open_workspace(session)
-    if infra is not None:
+    workspace = open_workspace(session) if infra is not None else workspace_here(session)
+    if infra is not None and workspace is not None:
         workspace.infra_file(infra)
     found = find_taskserv(workspace, infra, name)
     manifest = found.manifest

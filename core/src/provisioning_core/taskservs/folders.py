@@ -58,8 +58,8 @@ class Taskserv:
         return digest.hexdigest()
 
 
-def find_taskserv(workspace: Workspace, infra: str | None, name: str) -> Taskserv:
-    """Raises UsageError for what is no name, NotFoundError with the nearest name."""
+def find_taskserv(workspace: Workspace | None, infra: str | None, name: str) -> Taskserv:
+    """workspace: None: of the built-in ones. Raises UsageError for what is no name, NotFoundError with the nearest name."""
     if not LABEL.fullmatch(name):
         raise UsageError(
             f"{shown(name)} is not the name of a taskserv", code="bad_name", hint=f"accepted: {LABEL_WORDS}"
@@ -75,8 +75,9 @@ def find_taskserv(workspace: Workspace, infra: str | None, name: str) -> Taskser
     )
 
 
-def all_taskservs(workspace: Workspace, infra: str | None = None) -> list[Taskserv]:
-    """By name; of several of one name the one that counts. infra: whose own ones are looked at as well."""
+def all_taskservs(workspace: Workspace | None, infra: str | None = None) -> list[Taskserv]:
+    """By name; of several of one name the one that counts. workspace: None: the built-in ones alone. infra: whose own
+    ones are looked at as well."""
     found: dict[str, list[tuple[Layer, Path]]] = {}
     for layer, root in layers(workspace, infra):
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
@@ -90,8 +91,10 @@ def all_taskservs(workspace: Workspace, infra: str | None = None) -> list[Taskse
     return taskservs
 
 
-def layers(workspace: Workspace, infra: str | None) -> list[tuple[Layer, Path]]:
+def layers(workspace: Workspace | None, infra: str | None) -> list[tuple[Layer, Path]]:
     """The roots, those that count more first; each may not be there."""
+    if workspace is None:
+        return [("built-in", builtin_root())]
     own: list[tuple[Layer, Path]] = [("infra", workspace.path / "infra" / infra / "taskservs")] if infra else []
     return [*own, ("workspace", workspace.path / "taskservs"), ("built-in", builtin_root())]
 
@@ -102,9 +105,9 @@ def builtin_root() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[3] / "taskservs"
 
 
-def _shown(workspace: Workspace, folder: Path) -> str:
+def _shown(workspace: Workspace | None, folder: Path) -> str:
     manifest = folder / MANIFEST
-    if manifest.is_relative_to(workspace.path):
+    if workspace is not None and manifest.is_relative_to(workspace.path):
         return manifest.relative_to(workspace.path).as_posix()
     return f"(built-in) {folder.name}/{MANIFEST}"
 
