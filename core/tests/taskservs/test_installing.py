@@ -49,6 +49,34 @@ rm -f /etc/half-way
 """
 
 
+BROKEN = """\
+from pathlib import Path
+
+def install(server, params):
+    settings(params)
+
+def settings(params):
+    return params["text"].splitlines()[3]
+
+def remove(server, params, purge): ...
+"""
+
+
+def test_an_exception_in_the_taskserv_is_told_with_its_file_and_line(namespace_box: Box) -> None:
+    box = namespace_box
+    box.add("greeter", MANIFEST, install__py=BROKEN)
+    with pytest.raises(ProviderError) as caught:
+        box.install("greeter")
+    assert caught.value.message == "greeter/install.py:7: IndexError: list index out of range"
+    assert (caught.value.code, caught.value.retryable) == ("taskserv_failed", False)
+    box.add("greeter", MANIFEST, install__py=BROKEN.replace("Path\n", "Path\nsettings = Path(1)\n"))
+    with pytest.raises(UsageError, match=r"cannot import greeter/install\.py:2: TypeError: "):
+        box.install("greeter")
+    box.add("greeter", MANIFEST, install__py=BROKEN.replace("(params):", "(params:"))
+    with pytest.raises(UsageError, match=r"cannot import greeter/install\.py:6: SyntaxError: "):
+        box.install("greeter")
+
+
 def test_a_second_install_finds_what_the_first_has_done(namespace_box: Box) -> None:
     box = namespace_box
     box.add("greeter", MANIFEST, install__py=PYTHON)

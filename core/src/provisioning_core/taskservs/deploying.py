@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import ProviderError, UsageError
+from ..errors import ProviderError, ProvisioningError, UsageError
 from .deployed import Deployed
 from .server import Server
 
@@ -28,6 +29,7 @@ _Stage: Any = import_module("pyinfra.api.state").StateStage
 logging.getLogger("pyinfra").addHandler(logging.NullHandler())
 logging.getLogger("pyinfra").propagate = False
 CONNECT_S = 20
+_OF_THE_WAY = ("paramiko", "pyinfra")
 ERROR_LINES = 5
 
 
@@ -40,7 +42,7 @@ def load(folder: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(f"cannot import {file}: {type(error).__name__}: {error}", code="bad_taskserv") from error
+        raise UsageError(f"cannot import {_told(error, folder)}", code="bad_taskserv") from error
     return module
 
 
@@ -50,7 +52,7 @@ def deploy(
     """Call `verb` of the folder's install.py with the server and the arguments.
 
     temporary: a directory on the server that only its user can read. Raises ProviderError (`unreachable`,
-    `operation_failed`), UsageError, and what the function itself raises.
+    `operation_failed`; `taskserv_failed` for what the function itself raises, with its file and line), UsageError.
     """
     module = load(server.folder)
     function: Callable[..., Any] | None = getattr(module, verb, None)
@@ -66,6 +68,12 @@ def deploy(
         ear.settle(state, host)
     except _NestedOperationError as error:
         raise _failed(state, host, str(error.args[0])) from error
+    except ProvisioningError:
+        raise
+    except Exception as error:
+        # What a server or the way to it says may be better next time, a fault in the taskserv will not.
+        passing = isinstance(error, OSError | EOFError) or type(error).__module__.partition(".")[0] in _OF_THE_WAY
+        raise ProviderError(_told(error, server.folder), code="taskserv_failed", retryable=passing) from error
     finally:
         _connect.disconnect_all(state)
         # pyinfra forgets the client and leaves its transport's thread, which would end only with the process.
@@ -125,6 +133,20 @@ class _Ear(_api.BaseStateCallback):  # type: ignore[misc]
 
 def _name(state: Any, op_hash: str) -> str:
     return ", ".join(sorted(state.get_op_meta(op_hash).names))
+
+
+def _told(error: Exception, folder: Path) -> str:
+    """The error with the last place in the taskserv's own folder that led to it."""
+    places = [
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if Path(frame.f_code.co_filename).is_relative_to(folder)
+    ]
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
+        places.append((Path(error.filename), error.lineno or 1))
+    words = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    file, line = places[-1] if places else (folder / "install.py", 1)
+    return f"{folder.name}/{file.relative_to(folder)}:{line}: {words}"
 
 
 def _failed(state: Any, host: Any, op_hash: str) -> ProviderError:

@@ -59,7 +59,7 @@ class Taskserv:
 
 
 def find_taskserv(workspace: Workspace | None, infra: str | None, name: str) -> Taskserv:
-    """workspace: None: of the built-in ones. Raises UsageError for what is no name, NotFoundError with the nearest name."""
+    """workspace: None: of the built-in ones. Raises UsageError for what is no name, NotFoundError with the nearest."""
     if not LABEL.fullmatch(name):
         raise UsageError(
             f"{shown(name)} is not the name of a taskserv", code="bad_name", hint=f"accepted: {LABEL_WORDS}"
