@@ -7,6 +7,7 @@ ProvisioningError            base; `code` is stable, `hint` is the next thing to
 ├── ConflictError            the wish does not fit the state that it met                          exit 5
 ├── UnreachableError         no orchestrator answers                                              exit 6
 └── ProviderError            the cloud's: `retryable` says whether the same call may be made again  exit 1
+    └── LoginRefusedError    it does not take our credentials, or they may not do this            exit 4
 """
 
 from __future__ import annotations
@@ -60,3 +61,12 @@ class ProviderError(ProvisioningError):
         super().__init__(message, code=code, hint=hint)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+
+
+class LoginRefusedError(ProviderError):
+    """Never retryable: somebody has to look at them. hint: names where they came from, never what they are."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, code: str = "auth_failed", hint: str | None = None) -> None:
+        super().__init__(message, code=code, hint=hint, retryable=False)

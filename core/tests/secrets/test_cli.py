@@ -133,3 +133,52 @@ def test_a_provider_without_credentials_says_so(shell: Shell) -> None:
 def test_a_provider_whose_own_tools_keep_its_credentials_says_where(shell: Shell) -> None:
     done = shell("provider", "login", "aws", given="token=ucat_0123456789\n")
     assert done.returncode == 2 and "AWS_PROFILE" in done.stderr and "needs no credentials" not in done.stderr
+
+
+KEEPER = """\
+import json, sys
+asked = json.loads(sys.stdin.readline())
+given = asked.get("credentials")
+error = None
+if sys.argv[1] == "capabilities":
+    answer = {"capabilities": {"kinds": ["server"], "flags": []}}
+elif not given:
+    fields = [{"name": name, "variables": ["KEEPER_" + name.upper()], "help": "desk"} for name in ("user", "key")]
+    answer = {"error": {"code": "credentials_needed", "message": "who is it?", "fields": fields}}
+elif given != {"user": "me", "key": "right-0123456789"}:
+    answer = {"error": {"code": "credentials_refused", "message": "not you", "retryable": False}}
+else:
+    answer = {"resources": []}
+print(json.dumps(answer))
+"""
+
+
+def test_an_executable_says_itself_what_a_login_is(shell: Shell) -> None:
+    (shell.path / "providers").mkdir()
+    (shell.path / "provisioning.yaml").write_text("name: ws\nprovider: keeper\n")
+    (shell.path / "providers" / "keeper.py").write_text(KEEPER)
+    at = ("--workspace", str(shell.path))
+    listed = shell("server", "list", *at)
+    assert listed.returncode == 4 and "provisioning provider login keeper" in listed.stderr
+    half = shell("provider", "login", "keeper", *at, given="user=me\n")
+    assert half.returncode == 2 and "user and key" in half.stderr
+    wrong = shell("provider", "login", "keeper", *at, given="tokne=right-0123456789\n")
+    assert wrong.returncode == 2 and "fields: user, key" in wrong.stderr and "right" not in wrong.stderr
+    done = shell("provider", "login", "keeper", *at, given="user=me\nkey=right-0123456789\n")
+    assert done.returncode == 0, done.stderr
+    kept = shell.path / "provisioning" / "credentials.toml"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert tomllib.loads(kept.read_text()) == {"keeper": {"user": "me", "key": "right-0123456789"}}
+    assert shell("server", "list", *at).returncode == 0
+    refused = shell("server", "list", *at, KEEPER_USER="me", KEEPER_KEY="left-0123456789")
+    assert refused.returncode == 4, refused.stderr
+    assert "KEEPER_KEY" in refused.stderr and "left-0123456789" not in refused.stderr
+
+
+def test_an_executable_that_asks_for_nothing_has_no_login(shell: Shell) -> None:
+    (shell.path / "providers").mkdir()
+    (shell.path / "provisioning.yaml").write_text("name: ws\nprovider: open\n")
+    free = KEEPER.replace("elif not given:", "elif False:").replace("elif given != ", "elif False and given != ")
+    (shell.path / "providers" / "open.py").write_text(free)
+    done = shell("provider", "login", "open", "--workspace", str(shell.path))
+    assert done.returncode == 2 and "needs no credentials" in done.stderr

@@ -7,15 +7,19 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
 from ..secrets.credentials import CredentialField
 from ..secrets.stores import BACKENDS, credential_stores
+from .inventory import workspace_here
 from .lazy import ExamplesCommand
 from .session import Session, with_session
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
 
 LINE_BYTES_MAX = 64 * 1024
 
@@ -33,7 +37,7 @@ LINE_BYTES_MAX = 64 * 1024
 @with_session
 def login(session: Session, name: str, backend: str) -> None:
     """Keep the credentials of a provider. They come by standard input or are asked for, never as arguments."""
-    fields, needed = declared(name)
+    fields, needed = declared(name, workspace_here(session))
     values = _asked(session, fields) if session.can_ask() else _read(name, fields)
     if needed and not any(all(values.get(each) for each in names) for names in needed):
         wanted = " or ".join(" and ".join(names) for names in needed)
@@ -51,15 +55,20 @@ def login(session: Session, name: str, backend: str) -> None:
         session.say(f"  the environment comes before them, and has {', '.join(set_too)}")
 
 
-def declared(name: str) -> tuple[Sequence[CredentialField], Sequence[Sequence[str]]]:
+def declared(
+    name: str, workspace: Workspace | None = None
+) -> tuple[Sequence[CredentialField], Sequence[Sequence[str]]]:
     """The fields of a provider, and which sets of them make a login.
 
     They are FIELDS and NEEDED of the module `credentials` beside the provider's class, or `credential_fields` and
-    `credentials_needed` of the class. Raises UsageError.
+    `credentials_needed` of the class. An executable of the workspace's own says them when it is asked for a list
+    without any; all of them are needed. Raises UsageError, and ProviderError where it does not answer.
     """
-    from ..plugins import provider_class
+    from ..plugins import executable, provider_class
 
-    made_by = provider_class(name)
+    if workspace is not None and executable(name, workspace.path, workspace.settings.get(name, {})) is not None:
+        return _of_executable(name, workspace)
+    made_by = provider_class(name, workspace.path if workspace else None)
     fields: Any = getattr(made_by, "credential_fields", None)
     needed: Any = getattr(made_by, "credentials_needed", ())
     module = None
@@ -69,10 +78,24 @@ def declared(name: str) -> tuple[Sequence[CredentialField], Sequence[Sequence[st
         module = import_module(beside) if find_spec(beside) is not None else None
         fields, needed = getattr(module, "FIELDS", None), getattr(module, "NEEDED", ())
     if not fields:
-        elsewhere: str | None = getattr(module, "HINT", None)  # Of one whose own tools keep them, as those of AWS do.
-        needs = "keeps its credentials elsewhere" if elsewhere else "needs no credentials"
-        raise UsageError(f"the provider {name} {needs}", code="no_login", hint=elsewhere)
+        raise _no_login(name, getattr(module, "HINT", None))  # Of one whose own tools keep them, as those of AWS do.
     return fields, needed
+
+
+def _of_executable(name: str, workspace: Workspace) -> tuple[Sequence[CredentialField], Sequence[Sequence[str]]]:
+    from ..providers.executable import ExecutableProvider
+
+    provider: Any = workspace.load_provider(name)
+    assert isinstance(provider, ExecutableProvider)
+    fields = provider.credential_fields()
+    if not fields:
+        raise _no_login(name, None)
+    return fields, [[field.name for field in fields]]
+
+
+def _no_login(name: str, elsewhere: str | None) -> UsageError:
+    needs = "keeps its credentials elsewhere" if elsewhere else "needs no credentials"
+    return UsageError(f"the provider {name} {needs}", code="no_login", hint=elsewhere)
 
 
 def _asked(session: Session, fields: Sequence[CredentialField]) -> dict[str, str]:

@@ -58,6 +58,22 @@ def credentials(
     return {}
 
 
+def credentials_place(
+    provider: str,
+    fields: Iterable[CredentialField],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    needed: Sequence[Sequence[str]] = (),
+) -> str:
+    """Where `credentials` takes them from, in words: for whoever is told that they were refused. Empty: nowhere."""
+    wanted = list(fields)
+    if _enough(found := _from_environment(provider, wanted, environ), needed):
+        used = [next(name for name in field.variables if environ.get(name)) for field in wanted if field.name in found]
+        return f"the environment ({', '.join(used)})"
+    stores = credential_stores(environ)
+    return next((store.place for store in stores if _enough(_from_store(provider, wanted, store), needed)), "")
+
+
 def passed_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     """The variables that providers look at: those that begin with the name of an installed one (UPCLOUD_, AWS_).
 

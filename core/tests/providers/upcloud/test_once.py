@@ -17,6 +17,7 @@ from provisioning_core.doubles.upcloud import UpCloudDouble
 from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Wish
 from provisioning_core.providers.upcloud import UpCloudProvider
+from provisioning_core.providers.upcloud.once import SENDS_MAX
 
 from .conftest import QUICK, call
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from provisioning_core.provider import Wish
 from provisioning_core.providers import claim
 from provisioning_core.providers.upcloud import UpCloudProvider
+from provisioning_core.providers.upcloud.once import SENDS_MAX
 from provisioning_core.providers.upcloud.account import Account
 
 def killing(owner, name, before):
@@ -127,9 +129,16 @@ def test_a_request_that_is_obeyed_late_is_waited_for_and_that_is_said(
     assert capsys.readouterr().err.count("was not answered: looking for it for up to") == 1
 
 
-def test_a_5xx_is_an_error_that_may_be_retried_once_the_window_is_over(double: UpCloudDouble, workspace: Path) -> None:
+def test_after_a_5xx_it_is_sent_again_once_the_window_is_over(double: UpCloudDouble, workspace: Path) -> None:
     double.faults.change({"next": {"create": ["error"]}})
-    quick = UpCloudProvider(workspace, QUICK | {"settle_s": 0.3})
+    assert UpCloudProvider(workspace, QUICK | {"settle_s": 0.3}).create(wish()).created
+    assert made(double) == 1
+    assert claims(workspace) == []
+
+
+def test_a_cloud_that_only_fails_is_an_error_that_may_be_retried(double: UpCloudDouble, workspace: Path) -> None:
+    double.faults.change({"next": {"create": ["error"] * SENDS_MAX}})
+    quick = UpCloudProvider(workspace, QUICK | {"settle_s": 0.1})
     with pytest.raises(ProviderError, match="temporarily") as raised:
         quick.create(wish())
     assert (raised.value.code, raised.value.retryable) == ("cloud_error", True)
@@ -140,7 +149,7 @@ def test_a_5xx_is_an_error_that_may_be_retried_once_the_window_is_over(double: U
 
 @pytest.mark.parametrize(
     ("fault", "code", "retryable", "after_s"),
-    [("throttle", "throttled", True, 7.0), ("stock", "out_of_stock", True, 60.0)],
+    [("throttle", "throttled", True, 17.0), ("stock", "out_of_stock", True, 60.0)],
 )
 def test_a_refusal_says_whether_and_when_to_try_again_and_leaves_no_mark(
     double: UpCloudDouble,
@@ -151,7 +160,7 @@ def test_a_refusal_says_whether_and_when_to_try_again_and_leaves_no_mark(
     retryable: bool,
     after_s: float,
 ) -> None:
-    double.faults.change({"next": {"create": [fault]}, "retry_after_s": 7})
+    double.faults.change({"next": {"create": [fault]}, "retry_after_s": 17})
     with pytest.raises(ProviderError) as raised:
         provider.create(wish())
     assert (raised.value.code, raised.value.retryable) == (code, retryable)

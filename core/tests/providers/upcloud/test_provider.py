@@ -18,6 +18,8 @@ from provisioning_core.providers.upcloud import UpCloudProvider
 
 from .conftest import QUICK, call
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1hZGVVcEZvckFUZXN0QW5kT2ZOb1VzZUF0QWxsISEh me"
+
 
 def wish(kind: Kind = "server", name: str = "web-1", labels: dict[str, str] | None = None, **spec: Any) -> Wish:
     spec = {"plan": "1cpu-1gb"} | spec if kind == "server" else spec
@@ -89,11 +91,11 @@ def test_an_unknown_image_is_refused_with_a_guess_and_leaves_no_claim(
 
 
 def test_what_is_asked_for_is_what_upcloud_gets(double: UpCloudDouble, provider: UpCloudProvider) -> None:
-    provider.create(wish(user_data="#!/bin/sh\ntrue\n", ssh_keys=["ssh-ed25519 AAAA me"], labels={"role": "web"}))
+    provider.create(wish(user_data="#!/bin/sh\ntrue\n", ssh_keys=[KEY], labels={"role": "web"}))
     (entry,) = double.ledger.created("server")
     data = entry.data
     assert data["_user_data"] == "#!/bin/sh\ntrue\n"
-    assert data["_ssh_keys"][1:] == ["ssh-ed25519 AAAA me"]
+    assert data["_ssh_keys"][1:] == [KEY]
     assert data["_ssh_keys"][0].startswith("ssh-ed25519 ")
     assert (data["metadata"], data["_username"], data["title"], data["hostname"]) == (
         "yes",
@@ -179,7 +181,7 @@ def test_an_update_that_was_cut_off_while_the_server_was_stopped_starts_it_again
     double: UpCloudDouble, provider: UpCloudProvider
 ) -> None:
     first = provider.create(wish()).resource
-    double.faults.change({"next": {"power": ["none", "error", "error", "error", "error"]}})
+    double.faults.change({"next": {"power": ["none"] + ["error"] * 8}})
     with pytest.raises(ProviderError):
         provider.update(first.id, wish(plan="2cpu-4gb"))
     stopped = provider.get("server", first.id)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from ...errors import ProviderError
+from ...errors import LoginRefusedError, ProviderError
+from ..reaching import unreached
 from . import credentials
 from .setting import Setting
 
@@ -22,7 +24,6 @@ _Words = tuple[str, bool, float | None, str | None]
 _THROTTLED: _Words = ("rate_limited", True, 10.0, None)
 _NO_STOCK: _Words = ("out_of_stock", True, 60.0, "try another plan or zone")
 _LIMIT: _Words = ("quota_exceeded", False, None, "ask AWS for a higher quota (Service Quotas), or delete something")
-_AUTH: _Words = ("auth_failed", False, None, credentials.HINT)
 _PASSING: _Words = ("cloud_error", True, 5.0, None)
 _WORDS: dict[str, _Words] = {
     "RequestLimitExceeded": _THROTTLED,
@@ -36,12 +37,6 @@ _WORDS: dict[str, _Words] = {
     "VpcLimitExceeded": _LIMIT,
     "VolumeLimitExceeded": _LIMIT,
     "MaxSpotInstanceCountExceeded": _LIMIT,
-    "AuthFailure": _AUTH,
-    "UnauthorizedOperation": ("auth_failed", False, None, "the account's policy does not allow it"),
-    "InvalidClientTokenId": _AUTH,
-    "ExpiredToken": _AUTH,
-    "RequestExpired": ("auth_failed", False, None, "look at the clock of this machine"),
-    "OptInRequired": ("auth_failed", False, None, "the account has to be activated for EC2"),
     "PendingVerification": ("auth_failed", True, 600.0, "AWS is still verifying the account"),
     "InternalError": _PASSING,
     "InternalFailure": _PASSING,
@@ -52,6 +47,18 @@ _WORDS: dict[str, _Words] = {
     "VolumeInUse": ("busy", True, 5.0, None),
     "DependencyViolation": ("in_use", True, 10.0, None),
 }
+_REFUSED_LOGIN: dict[str, str | None] = {  # with what to do, None: look at the credentials
+    "AuthFailure": None,
+    "InvalidClientTokenId": None,
+    "SignatureDoesNotMatch": None,
+    "UnrecognizedClientException": None,
+    "ExpiredToken": None,
+    "UnauthorizedOperation": "the account's policy does not allow it",
+    "RequestExpired": "look at the clock of this machine",
+    "OptInRequired": "the account has to be activated for EC2",
+}
+ROUNDS_MAX = 4
+_PAUSE_S = 1.0
 
 
 class Account:
@@ -59,6 +66,7 @@ class Account:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
+        self._rounds = 1
         self.settle_s, self.deadline_s, self.poll_s = setting.settle_s, setting.deadline_s, setting.poll_s
 
     @cached_property
@@ -73,17 +81,52 @@ class Account:
     def _session(self) -> Any:
         return credentials.session(self._setting.region)
 
+    @contextmanager
+    def persevering(self) -> Iterator[None]:
+        """What is asked meanwhile is asked again where the answer was lost, or EC2 could not: also after botocore has
+        given up. So that of many calls each is repeated by itself, not all that came before it."""
+        self._rounds = ROUNDS_MAX
+        try:
+            yield
+        finally:
+            self._rounds = 1
+
     def ask(self, doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
-        """What the call gives. doing: for people. Raises ProviderError; its `code` is EC2's where we have no word."""
+        """What the call gives. doing: for people. Raises ProviderError; its `code` is EC2's where we have no word.
+
+        The call may be made twice; for one that may not: `ask_once`.
+        """
+        for left in reversed(range(self._rounds)):
+            try:
+                return self.ask_once(doing, call, **arguments)
+            except ProviderError as error:
+                if not left or not is_passing(error):
+                    raise
+            time.sleep(min(_PAUSE_S, self.poll_s))
+        raise AssertionError("the last round returns or raises")
+
+    def ask_once(self, doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
+        """As `ask`, and never made again by us."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
         try:
             return call(**arguments)
         except ClientError as error:
-            raise refusal(doing, error) from error
+            raise self._refusal(doing, error) from error
         except (BotoCoreError, ResponseParserError) as error:
-            raise ProviderError(f"{doing}: {error}", code="unreachable", retry_after_s=5) from error
+            raise unreached(doing, "EC2", self._url, error) from error
+
+    @property
+    def _url(self) -> str:
+        return self._setting.url or f"https://ec2.{self._setting.region}.amazonaws.com"
+
+    def _refusal(self, doing: str, error: Any) -> ProviderError:
+        said = error.response.get("Error", {})
+        if (code := said.get("Code")) not in _REFUSED_LOGIN:
+            return refusal(doing, error)
+        hint = _REFUSED_LOGIN[code] or credentials.refused_hint(self._session)
+        return LoginRefusedError(f"{doing}: EC2 says {code}: {said.get('Message', '')}", hint=hint)
 
     def every(self, doing: str, method: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         """What a Describe lists, of all pages."""
@@ -161,7 +204,12 @@ def is_said(error: ProviderError, *codes: str) -> bool:
 
 def is_open(error: ProviderError) -> bool:
     """Whether the request may have been done all the same."""
-    return error.code in ("unreachable", "cloud_error")
+    return error.code in ("no_answer", "cloud_error")
+
+
+def is_passing(error: ProviderError) -> bool:
+    """Whether the very same request may succeed in a moment."""
+    return error.code in ("no_answer", "cloud_error", "rate_limited")
 
 
 def _stuck(doing: str, limit_s: float, why: str) -> ProviderError:

@@ -8,29 +8,35 @@ from typing import Any
 
 from ...errors import ProviderError
 from ..claim import Claim
-from .account import Account, is_open
+from .account import Account, is_open, is_passing
 
+SENDS_MAX = 4
 Found = Callable[[], dict[str, Any] | None]
 
 
 def make_once(account: Account, held: Claim, find: Found, create: Callable[[], Any], doing: str) -> tuple[Any, bool]:
     """What find finds, and whether it was made now. create: sends its request once.
 
-    A request that was sent and never seen to end is looked for until the settle window is over, before another is sent.
+    A request that was sent and never seen to end is looked for until the settle window is over, before another is sent:
+    of those a few, so that what was made before it is not asked for anew by a whole attempt.
     """
     found = find() if held.sent_at is None else _awaited(account, held, find)
     if found is not None:
         held.settled()
         return found, False
-    held.sending()
-    try:
-        account.ask(doing, create)
-    except ProviderError as error:
-        found = _awaited(account, held, find) if is_open(error) else None
-        held.settled()
-        if found is None:
-            raise
-        return found, True
+    for left in reversed(range(SENDS_MAX)):
+        held.sending()
+        try:
+            account.ask_once(doing, create)
+            break
+        except ProviderError as error:
+            found = _awaited(account, held, find) if is_open(error) else None
+            held.settled()
+            if found is not None:
+                return found, True
+            if not left or not is_passing(error):
+                raise
+        time.sleep(account.poll_s)
     account.until(doing, lambda: find() is not None)
     held.settled()
     found = find()

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import cached_property
@@ -16,15 +16,18 @@ from typing import Any
 
 from ...attempt import Interpreters
 from ...capabilities import Capabilities, PlanInfo, PowerAction
-from ...errors import ProviderError
+from ...errors import LoginRefusedError, ProviderError
 from ...provider import Created, Kind, Resource, Wish
-from ...secrets import credentials
+from ...secrets import CredentialField, credentials
+from ...secrets.credentials import credentials_place
 from ...yamlfile import shown
 from .answers import Answer, Offer, read_error
 from .call import Call
 
 DEADLINE_S: Mapping[str, float] = {"create": 3600.0, "delete": 1800.0, "update": 3600.0, "power": 1800.0}
 DEADLINE_DEFAULT_S = 120.0
+LOGIN_REFUSED = ("credentials_refused", "auth_failed", "unauthorized", "forbidden")
+"""Codes of an executable's errors that mean: not with these credentials."""
 
 
 class ExecutableProvider:
@@ -38,6 +41,7 @@ class ExecutableProvider:
         self.name, self.file = name, Path(file)
         self._workspace, self._settings = Path(workspace).resolve(), settings
         self._credentials: dict[str, str] = {}
+        self._fields: Sequence[CredentialField] = ()
         self._normalized: dict[str, dict[str, Any]] = {}
 
     @property
@@ -113,6 +117,14 @@ class ExecutableProvider:
         """What it says of itself for `provider check`; nothing, where it has no such verb."""
         return self._ask("check", "server", {}).checks() if self._offer.checks else []
 
+    def credential_fields(self) -> builtins.list[CredentialField]:
+        """What it asks for when it is given no credentials; nothing, where it needs none. Raises as every verb."""
+        kind = self.capabilities.kinds[0]
+        answer = self._answer("list", kind, {"kind": kind, "infra": None}, lambda _: None, bare=True)
+        if (fields := answer.credential_fields()) is None and (error := read_error(answer)):
+            raise error
+        return fields or []
+
     # --- asking ------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -148,19 +160,32 @@ class ExecutableProvider:
         answer = self._answer(verb, kind, request, announce)
         fields = answer.credential_fields()
         if fields and not self._credentials:
+            self._fields = fields
             found = credentials(self.name, fields, needed=[[field.name for field in fields]])
             self._credentials = {name: value.reveal() for name, value in found.items()}
             answer = self._answer(verb, kind, request, announce)
+            fields = answer.credential_fields()  # asked for again: what it was given is not good
         if error := read_error(answer):
+            if fields is not None or (error.code in LOGIN_REFUSED and self._credentials):
+                place = credentials_place(self.name, fields or self._fields)
+                hint = f"the credentials are from {place}: provisioning provider login {self.name} replaces them"
+                raise LoginRefusedError(error.message, code=LOGIN_REFUSED[0], hint=hint)
             raise error
         return answer
 
     def _answer(
-        self, verb: str, kind: Kind, request: Mapping[str, Any], announce: Callable[[Resource], None]
+        self,
+        verb: str,
+        kind: Kind,
+        request: Mapping[str, Any],
+        announce: Callable[[Resource], None],
+        *,
+        bare: bool = False,
     ) -> Answer:
+        """bare: without credentials, also where there are some."""
         deadline_s = float(self._settings.get("deadline_s") or DEADLINE_S.get(verb, DEADLINE_DEFAULT_S))
         told = {"settings": dict(self._settings), **request}
-        told |= {"credentials": self._credentials} if self._credentials else {}
+        told |= {"credentials": self._credentials} if self._credentials and not bare else {}
         call = Call(self.name, self._command(), self._workspace, verb, deadline_s)
         # Closed at once, whatever is raised here: the process ends with it.
         with closing(call.lines(told)) as lines:

@@ -8,31 +8,35 @@ What hcloud returns is Any here and in the rooms above: its hints call ids optio
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ...errors import ProviderError
+from ...errors import LoginRefusedError, ProviderError
+from .. import reaching
+from . import credentials
 from .setting import Setting
 
 T = TypeVar("T")
 _CONNECT_S = 10.0
-_TRIES_MAX = 4
+_TRIES_MAX = 8
+_CONNECTS_MAX = 4
+"""Where nobody is there at all, people are told sooner."""
 _BUSY = ("locked", "conflict")
 _PASSING = (
     "server_error",
     "service_error",
     "unreachable",
+    "no_answer",
     "bad_gateway",
     "timeout",
     "robot_unavailable",
     "maintenance",
 )
+_REFUSED_LOGIN = ("unauthorized", "forbidden", "token_readonly")
 # code of Hetzner: ours, may be tried again, not before (s), what to do
 _WORDS: dict[str, tuple[str, bool, float | None, str | None]] = {
-    "unauthorized": ("auth_failed", False, None, "check HCLOUD_TOKEN"),
-    "forbidden": ("auth_failed", False, None, "the token must be read-write, and of this project"),
-    "token_readonly": ("auth_failed", False, None, "use a read-write token"),
     "rate_limit_exceeded": ("rate_limited", True, 30.0, "a project has 3600 requests an hour"),
     "resource_unavailable": ("out_of_stock", True, 60.0, "try another plan or zone"),
     "placement_error": ("out_of_stock", True, 60.0, "try another plan or zone"),
@@ -77,7 +81,12 @@ class Account:
         while True:
             try:
                 return call()
-            except (HCloudException, RequestException) as error:
+            except RequestException as error:
+                refused = reaching.unreached(doing, "Hetzner", self._setting.url, error)
+                tries += 1
+                if tries >= (_TRIES_MAX if refused.code == "no_answer" else _CONNECTS_MAX):
+                    raise refused from error
+            except HCloudException as error:
                 code, message = _said(error)
                 tries += 1
                 may_wait = code in _BUSY and time.monotonic() < ends
@@ -122,7 +131,7 @@ class Account:
 
 
 def _said(error: Exception) -> tuple[str, str]:
-    """Hetzner's code, or `unreachable`; and its words."""
+    """Hetzner's code, and its words."""
     from hcloud import APIException
     from hcloud.actions import ActionFailedException
 
@@ -133,10 +142,12 @@ def _said(error: Exception) -> tuple[str, str]:
         return code, f"{error.message}: {more}" if more else str(error.message)
     if isinstance(error, ActionFailedException):
         return "action_failed", error.message
-    return "unreachable", str(error)
+    return "cloud_error", str(error)
 
 
 def _refusal(doing: str, code: str, message: str) -> ProviderError:
+    text = f"{doing}: Hetzner says {code}: {message}"
+    if code in _REFUSED_LOGIN:
+        return LoginRefusedError(text, hint=credentials.refused_hint(os.environ))
     ours, retryable, after_s, hint = _WORDS.get(code, (code, True, None, None))
-    said = message if code == "unreachable" else f"Hetzner says {code}: {message}"
-    return ProviderError(f"{doing}: {said}", code=ours, retryable=retryable, retry_after_s=after_s, hint=hint)
+    return ProviderError(text, code=ours, retryable=retryable, retry_after_s=after_s, hint=hint)

@@ -24,9 +24,11 @@ Raw = Mapping[str, Any]
 """A resource as UpCloud describes it."""
 
 _LISTS = {"server": "servers", "network": "networks", "storage": "storages"}
-_TRIES = 4
+_TRIES = 8
+_CONNECTS = 4
+"""Where nobody is there at all, people are told sooner."""
 _TRY_AGAIN_S = 0.3
-_WAIT_MAX_S = 10.0
+WAIT_MAX_S = 10.0
 _PAGE = 100
 _PAGES_MAX = 1000
 _AT_ONCE = 8
@@ -67,8 +69,11 @@ class Account:
                 return self._send(method, path, body, doing=doing, params=params)
             except ProviderError as error:
                 passing = isinstance(error, UnansweredError) or error.code in ("throttled", "unreachable")
-                pause_s = error.retry_after_s or _TRY_AGAIN_S * (_TRIES - left)
-                if not left or not passing or pause_s > _WAIT_MAX_S:
+                tries = _TRIES - left
+                pause_s = error.retry_after_s or _TRY_AGAIN_S * tries
+                if error.code == "unreachable":
+                    pause_s, left = _TRY_AGAIN_S * tries, min(left, _CONNECTS - tries)
+                if not left or not passing or pause_s > WAIT_MAX_S:
                     raise
                 time.sleep(pause_s)
         raise AssertionError("the last try returns or raises")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from ...secrets import CredentialField, credentials
+from ...secrets.credentials import credentials_place
 
 FIELDS = (
     CredentialField("token", ("UPCLOUD_TOKEN",), help="an API token (control panel: Account, API tokens)"),
@@ -20,3 +21,14 @@ def login(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     found = credentials("upcloud", FIELDS, environ, needed=NEEDED)
     names = next(names for names in NEEDED if all(name in found for name in names))
     return {name: found[name].reveal() for name in names}
+
+
+def refused_hint(environ: Mapping[str, str] = os.environ) -> str:
+    """What to do where UpCloud does not take them: where they came from, and how to give others."""
+    place = credentials_place("upcloud", FIELDS, environ, needed=NEEDED)
+    return (
+        f"the credentials are from {place}; check them (UPCLOUD_TOKEN, or the name and the password), and whether {MAY}"
+    )
+
+
+MAY = "they may use the API from here: provisioning provider login upcloud replaces them"

@@ -7,8 +7,8 @@ A create, in the hands of the one process that holds the key's claim:
     create request?
     write the mark         on the disk, before the request
     send, once             refused: the mark goes; answered: the id goes into the mark;
-                           no answer, or a 5xx: find until the window is over, then the mark goes and the error is
-                           raised
+                           no answer, or a 5xx: find until the window is over, then the mark goes and it is sent
+                           again, a few times
     confirm                once a list shows it, the mark goes; until then a find also asks for the id in the mark
 
 So a kill at any point leaves either nothing sent, or a mark. What is left open: a request that the cloud obeys later
@@ -24,11 +24,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...errors import ProviderError
 from ...provider import Kind, Wish
 from ..claim import Claim, claim, claimed_id, unsettled_s
-from .account import Account, Raw, labels_of
+from .account import WAIT_MAX_S, Account, Raw, labels_of
 from .identity import INTENT, KEY, key_of, written_key
 from .refusal import UnansweredError, unanswered
+
+SENDS_MAX = 3
+_PASSING = ("no_answer", "cloud_error", "throttled")
+"""Certainly not done, when the window is over, and may be done in a moment: not a whole attempt has to begin anew."""
 
 
 class Once:
@@ -66,23 +71,37 @@ class Once:
             if found is not None:
                 return found, False
             request = body()
-            held.sending()
-            try:
-                answer = self._account.send(f"/{wish.kind}", request, doing=doing)
-                if "uuid" not in answer.get(wish.kind, {}):
-                    raise unanswered(doing, "an answer without an id")
-            except UnansweredError:
-                found = self._settled(wish, label, held, wait=True)
-                if found is None:
-                    held.settled()
-                    raise
-                return found, True
-            except Exception:
+            for left in reversed(range(SENDS_MAX)):
+                try:
+                    made, created = self._sent(wish, request, held, doing)
+                except ProviderError as error:
+                    pause_s = max(self._account.setting.poll_s, error.retry_after_s or 0.0)
+                    if not left or error.code not in _PASSING or pause_s > WAIT_MAX_S:
+                        raise
+                else:
+                    return made, created
+                time.sleep(pause_s)
+        raise AssertionError("the last request returns or raises")
+
+    def _sent(self, wish: Wish, request: dict[str, Any], held: Claim, doing: str) -> tuple[Raw, bool]:
+        """One request, to its end or to that of the settle window. Raises what `Account.send` raises: not done then."""
+        held.sending()
+        try:
+            answer = self._account.send(f"/{wish.kind}", request, doing=doing)
+            if "uuid" not in answer.get(wish.kind, {}):
+                raise unanswered(doing, "an answer without an id")
+        except UnansweredError:
+            found = self._settled(wish, f"{KEY}={written_key(wish.key)}", held, wait=True)
+            if found is None:
                 held.settled()
                 raise
-            made: Raw = answer[wish.kind]
-            held.answered(made["uuid"])
-            return made, True
+            return found, True
+        except Exception:
+            held.settled()
+            raise
+        made: Raw = answer[wish.kind]
+        held.answered(made["uuid"])
+        return made, True
 
     def confirm(self, kind: Kind, key: str) -> None:
         """Take the mark away, if a list shows the resource by now."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...errors import ProviderError
+from ...errors import LoginRefusedError, ProviderError
+from .. import reaching
+from . import credentials
 
 _OUT_OF_STOCK_S = 60.0
 _RETRY_AFTER_MAX_S = 3600.0
 _NO_QUOTA = "raise the account's limits (control panel: Account, Resource limits), or delete what is not needed"
 _MEANINGS: Mapping[str, tuple[str, bool, str | None]] = {  # UpCloud's code: ours, whether to try again, what to do
-    "AUTHENTICATION_FAILED": ("credentials_refused", False, "check UPCLOUD_TOKEN, or the name and the password"),
     "INSUFFICIENT_CREDITS": ("no_credit", False, "top up the account"),
     "SERVER_RESOURCES_UNAVAILABLE": ("out_of_stock", True, "try another zone or plan, or wait"),
     "IP_ADDRESS_RESOURCES_UNAVAILABLE": ("out_of_stock", True, "try another zone, or wait"),
@@ -38,17 +39,16 @@ def refusal(status: int, headers: Mapping[str, str], text: str, doing: str) -> P
         return ProviderError(message, code="throttled", retry_after_s=after_s or 1.0)
     if status >= 500:
         return UnansweredError(message, code="cloud_error", retry_after_s=after_s)
+    if status == 401 or theirs == "AUTHENTICATION_FAILED":
+        return LoginRefusedError(message, code="credentials_refused", hint=credentials.refused_hint())
     if theirs in _MEANINGS:
         code, retryable, hint = _MEANINGS[theirs]
         wait_s = after_s or (_OUT_OF_STOCK_S if code == "out_of_stock" else None)
         return ProviderError(message, code=code, hint=hint, retryable=retryable, retry_after_s=wait_s)
     if theirs.endswith("_LIMIT_REACHED"):
         return ProviderError(message, code="quota_exceeded", hint=_NO_QUOTA, retryable=False)
-    if status in (401, 403):
-        hint = "check that the token, or the sub-account, may use the API and this resource"
-        return ProviderError(
-            message, code="credentials_refused" if status == 401 else "forbidden", hint=hint, retryable=False
-        )
+    if status == 403:
+        return LoginRefusedError(message, code="forbidden", hint=credentials.refused_hint())
     if status == 404:
         return ProviderError(message, code="not_found", retryable=False)
     return ProviderError(message, code="busy" if status == 409 else "refused", retryable=status in (408, 409))
@@ -58,9 +58,12 @@ def unanswered(doing: str, why: object) -> UnansweredError:
     return UnansweredError(f"{doing}: no answer from UpCloud: {why}", code="no_answer")
 
 
-def unsent(doing: str, why: object) -> ProviderError:
-    """No connection: certainly nothing was done."""
-    return ProviderError(f"{doing}: UpCloud cannot be reached: {why}", code="unreachable", hint="check the network")
+def unreached(doing: str, url: str, error: BaseException) -> ProviderError:
+    """No connection: certainly nothing was done. Else an UnansweredError."""
+    found = reaching.unreached(doing, "UpCloud", url, error)
+    if found.code == "unreachable":
+        return found
+    return UnansweredError(found.message, code=found.code, hint=found.hint)
 
 
 def _read(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from upcloud_api.api import API
 
-from .refusal import refusal, unanswered, unsent
+from .refusal import refusal, unanswered, unreached
 
 
 class Transport(API):  # type: ignore[misc]
@@ -49,12 +49,8 @@ class Transport(API):  # type: ignore[misc]
                 timeout=(min(10.0, read_s), read_s),
                 allow_redirects=False,
             )
-        except requests.exceptions.ConnectTimeout as error:
-            raise unsent(self.doing, error) from error
-        except requests.exceptions.ConnectionError as error:
-            raise (unsent if _never_connected(error) else unanswered)(self.doing, error) from error
         except requests.exceptions.RequestException as error:
-            raise unanswered(self.doing, error) from error
+            raise unreached(self.doing, self.api_root, error) from error
         if answer.status_code >= 300:
             raise refusal(answer.status_code, answer.headers, answer.text, self.doing)
         return _decoded(answer, self.doing)
@@ -72,14 +68,6 @@ class Transport(API):  # type: ignore[misc]
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self.token
         return request
-
-
-def _never_connected(error: BaseException) -> bool:
-    """Whether the connection could not even be opened."""
-    from urllib3.exceptions import NewConnectionError
-
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError)
 
 
 def _decoded(answer: requests.Response, doing: str) -> dict[str, Any]:
