@@ -14,10 +14,11 @@ A plugin without the attribute has the five verbs for servers and networks, and 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
+from .errors import ProviderError
 from .provider import Kind, Provider, Resource, Wish
 
 Flag = Literal[
@@ -61,6 +62,40 @@ class Normalizing(Protocol):
 
         Two specs that mean the same give the same. Raises ProviderError (not retryable), its message saying all that
         this provider does not accept in it, and what it would.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing in a wish that a provider would refuse, today and tomorrow.
+
+    path: where it stands: `zone`, `labels.role`, `storages.data.size_gb`, `firewall[1].source`; empty: all of it.
+    message: the offending value, and what would be accepted. code: of the ProviderError that says it.
+    """
+
+    path: str
+    message: str
+    code: str = "bad_spec"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class RefusedError(ProviderError):
+    """A wish that no second try makes better. what: `server web-1`. faults: all of it, at least one."""
+
+    def __init__(self, what: str, faults: Sequence[Fault], *, hint: str | None = None) -> None:
+        words = "; ".join(map(str, faults))
+        super().__init__(f"{what}: {words}", code=faults[0].code, hint=hint, retryable=False)
+        self.faults = tuple(faults)
+
+
+@runtime_checkable
+class Checking(Protocol):
+    def faults(self, wish: Wish, network: Mapping[str, Any] | None = None) -> builtins.list[Fault]:
+        """All that this provider knows its cloud to refuse: of the spec, the labels, the names. Pure: no call, no SDK.
+
+        A plan asks before it promises anything. network: the spec of the network that a server is to be in.
         """
 
 
@@ -123,3 +158,18 @@ def has_terms(provider: Provider) -> bool:
 def normalized(provider: Provider, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
     """The spec in the provider's terms; as it is, where the provider has none of its own. Raises as `normalize`."""
     return provider.normalize(kind, spec) if isinstance(provider, Normalizing) else dict(spec)
+
+
+def faults_of(provider: Provider, wish: Wish, network: Mapping[str, Any] | None = None) -> list[Fault]:
+    """What this provider would refuse of the wish; of one that is not `Checking`: what its `normalize` refuses."""
+    if isinstance(provider, Checking):
+        return provider.faults(wish, network)
+    try:
+        normalized(provider, wish.kind, wish.spec)
+    except RefusedError as error:
+        return list(error.faults)
+    except ProviderError as error:
+        if error.retryable or error.code != "bad_spec":
+            raise
+        return [Fault("", error.message)]
+    return []

@@ -16,6 +16,7 @@ from ..clouds import Clouds, Found
 from ..infra import Infra, Network, Server, load_infra
 from ..provider import Kind
 from ..workspace import Workspace
+from .acceptable import check_acceptable
 from .comparing import differences, observation, wish_in_terms
 from .creating import check_params, check_policy
 from .model import Change, FieldChange, Gate, Plan
@@ -33,7 +34,9 @@ def plan_create(
     """
     definition = load_infra(workspace, infra)
     chosen = definition.select(servers)
-    looked = _Look(clouds or Clouds(workspace), definition)
+    clouds = clouds or Clouds(workspace)
+    check_acceptable(clouds, definition, definition.networks_of(chosen), chosen)
+    looked = _Look(clouds, definition)
     changes = looked.resources(definition.networks_of(chosen), chosen)
     return _plan(workspace, definition, changes, ())
 
@@ -45,6 +48,7 @@ def plan_infra(workspace: Workspace, infra: str, *, clouds: Clouds | None = None
     """
     definition = load_infra(workspace, infra, manifests=True)
     clouds = clouds or Clouds(workspace)
+    check_acceptable(clouds, definition, definition.networks, definition.servers)
     looked = _Look(clouds, definition)
     changes = looked.resources(definition.networks, definition.servers)
     services = service_changes(clouds, definition, changes)

@@ -6,19 +6,19 @@ For `normalize` of providers: two specs that mean the same give the same, and a 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from ..errors import ProviderError
+from ..capabilities import Fault, RefusedError
 from ..names import LABEL, LABEL_WORDS, PLAN
-from ..params import NETWORK_SPEC, SERVER_SPEC, STORAGE_SPEC
+from ..params import NETWORK_SPEC, SERVER_SPEC, STORAGE_SPEC, Check
 from ..provider import Kind, Wish
 from ..yamlfile import shown
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 SSH_PORT = 22
-_KEY_TYPES = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 _CHECKS = {"server": SERVER_SPEC, "network": NETWORK_SPEC, "storage": STORAGE_SPEC}
 
 
@@ -32,26 +32,55 @@ class Size:
 
 
 def check_spec(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, without nulls. Raises ProviderError (`bad_spec`) with all that no cloud would accept."""
+    """What was given, without nulls. Raises RefusedError (`bad_spec`) with all that no cloud would accept."""
     if fault := _CHECKS[kind](dict(spec)):
-        raise bad_spec(kind, [fault])
+        raise RefusedError(kind, [Fault("", fault)])
     return {name: value for name, value in spec.items() if value is not None}
 
 
-def check_name(wish: Wish) -> None:
-    """Raises ProviderError (`bad_name`) for a name or an infra that can't be part of a hostname."""
-    for what, text in ((wish.kind, wish.name), ("infra", wish.infra)):
-        if not LABEL.fullmatch(text):
-            raise ProviderError(
-                f"cannot make a {wish.kind}: {shown(text)} is no name of a {what}",
-                code="bad_name",
-                hint=f"accepted: {LABEL_WORDS}",
-                retryable=False,
-            )
+def field_faults(spec: Mapping[str, Any], checks: Mapping[str, Check]) -> list[Fault]:
+    """What is wrong with each field, for providers with a table of checks. Null says nothing."""
+    known = list(checks)
+    unknown = [name for name in spec if name not in checks]
+    found = [Fault("", f"unknown field {shown(name)}{guess(name, known)}") for name in unknown]
+    for name, check in checks.items():
+        if spec.get(name) is not None and (words := check(spec[name])):
+            found.append(Fault(name, words))
+    return found
 
 
-def bad_spec(kind: Kind, faults: Iterable[str], hint: str | None = None) -> ProviderError:
-    return ProviderError(f"{kind}: {'; '.join(faults)}", code="bad_spec", hint=hint, retryable=False)
+def name_faults(wish: Wish) -> list[Fault]:
+    """`bad_name` for a name or an infra that can't be part of a hostname."""
+    return [
+        Fault("name", f"{shown(text)} is no name of a {what}; accepted: {LABEL_WORDS}", "bad_name")
+        for what, text in ((wish.kind, wish.name), ("infra", wish.infra))
+        if not LABEL.fullmatch(text)
+    ]
+
+
+def spec_faults(
+    normalize: Callable[[Kind, Mapping[str, Any]], dict[str, Any]],
+    wish: Wish,
+    network: Mapping[str, Any] | None,
+    apart: Callable[[str, str], bool],
+) -> list[Fault]:
+    """Those of the spec, and of its zone where the network is in another. apart: whether these two zones, of a server
+    and of a network, are, in the provider's terms. network: its spec."""
+    try:
+        spec = normalize(wish.kind, wish.spec)
+        beside = normalize("network", network) if network is not None else None
+    except RefusedError as error:
+        return list(error.faults)
+    if beside is None or not apart(spec["zone"], beside["zone"]):
+        return []
+    where = f"its network {shown(spec['network'])} is in {beside['zone']}"
+    return [Fault("zone", f"{spec['zone']} is not accepted: {where}; give both the same zone")]
+
+
+def check_wish(wish: Wish, faults: Sequence[Fault]) -> None:
+    """Raises RefusedError where there are any."""
+    if faults:
+        raise RefusedError(f"{wish.kind} {wish.name}" if LABEL.fullmatch(wish.name) else wish.kind, faults)
 
 
 def wanted_size(spec: Mapping[str, Any]) -> Size | None:
@@ -63,9 +92,10 @@ def wanted_size(spec: Mapping[str, Any]) -> Size | None:
     return Size(int(match[1]), float(match[2]), disk_gb) if match else None
 
 
-def firewall(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+def firewall(spec: Mapping[str, Any], faults: list[Fault]) -> list[dict[str, Any]]:
     """Its rules: sorted, each once, no field that says nothing. ports: [first, last]. source: absent for any."""
-    return sorted_rules(rule(each["protocol"], each.get("ports"), each.get("source")) for each in spec["firewall"])
+    read = (_rule(f"firewall[{place}]", each, faults) for place, each in enumerate(spec["firewall"]))
+    return sorted_rules(each for each in read if each is not None)
 
 
 def rule(protocol: str, ports: Iterable[int] | None, source: str | None) -> dict[str, Any]:
@@ -94,9 +124,16 @@ def storages(spec: Mapping[str, Any], one: Callable[[Mapping[str, Any]], dict[st
     return sorted(map(one, spec["storages"]), key=lambda each: str(each["name"]))
 
 
-def key_faults(ssh_keys: Iterable[str]) -> list[str]:
-    """What is no public key among them."""
-    return [f"ssh_keys: {shown(key)} is no public key" for key in ssh_keys if not key.strip().startswith(_KEY_TYPES)]
+def user_data_faults(user_data: str | None, bytes_max: int) -> list[Fault]:
+    size = len((user_data or "").encode(errors="surrogatepass"))
+    return [] if size <= bytes_max else [Fault("user_data", f"{size} bytes; accepted: at most {bytes_max}")]
+
+
+def guess(value: str, known: Iterable[str]) -> str:
+    """As `suggestion`, for names with capitals; begins and ends so that it can follow a list."""
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(value[:100].lower(), names, n=1)
+    return f". Did you mean {names[close[0]]!r}?" if close else ""
 
 
 def network_key(wish: Wish, network: str) -> str:
@@ -106,3 +143,16 @@ def network_key(wish: Wish, network: str) -> str:
 
 def _order(each: Mapping[str, Any]) -> tuple[str, tuple[int, ...], str]:
     return (each["protocol"], tuple(each.get("ports", ())), each.get("source", ""))
+
+
+def _rule(path: str, given: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any] | None:
+    """None where it can mean nothing."""
+    ports = list(given.get("ports") or ())
+    before = len(faults)
+    if ports and ports[0] > ports[-1]:
+        faults.append(Fault(f"{path}.ports", f"{ports[0]} to {ports[-1]} is no range; accepted: the lower one first"))
+    try:
+        return rule(given["protocol"], ports, given.get("source")) if len(faults) == before else None
+    except ValueError as error:
+        faults.append(Fault(f"{path}.source", f"{error}; accepted: a network like 203.0.113.0/24"))
+        return None

@@ -17,26 +17,37 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...errors import ProviderError
+from ...capabilities import Fault
 from ...provider import Wish
 from ...yamlfile import shown
+from ..labels import LabelRules
 
 OURS = "provisioning:"
 KEY, INTENT, INFRA, NAME = f"{OURS}key", f"{OURS}intent", f"{OURS}infra", f"{OURS}name"
 OF, OPEN, IMAGE, STORAGE = f"{OURS}of", f"{OURS}open", f"{OURS}image", f"{OURS}storage:"
 CONSOLE = "Name"
+TAGS_MAX, OURS_MAX = 50, 8
+LABELS = LabelRules(
+    re.compile(r".{1,128}", re.DOTALL),
+    "1 to 128 characters",
+    re.compile(r".{0,256}", re.DOTALL),
+    "at most 256 characters",
+    ("aws:", OURS),
+    (CONSOLE,),
+    TAGS_MAX - OURS_MAX,
+)
 _KEY = re.compile(r"[A-Za-z0-9+=._:/@-]([A-Za-z0-9 +=._:/@-]{0,254}[A-Za-z0-9+=._:/@-])?")
 
 
-def check_key(wish: Wish) -> None:
-    """Raises ProviderError (`bad_key`): a tag must hold it, and a filter must not read wildcards in it."""
-    if not _KEY.fullmatch(wish.key):
-        raise ProviderError(
-            f"cannot make a {wish.kind} with the key {shown(wish.key)}",
-            code="bad_key",
-            hint="accepted: up to 256 letters, digits, blanks inside and + = . _ : / @ -",
-            retryable=False,
-        )
+def key_faults(key: str) -> list[Fault]:
+    """`bad_key`: a tag must hold it, and a filter must not read wildcards in it."""
+    accepted = "up to 256 letters, digits, blanks inside and + = . _ : / @ -"
+    return [] if _KEY.fullmatch(key) else [Fault("name", f"the key is {shown(key)}; accepted: {accepted}", "bad_key")]
+
+
+def label_faults(wish: Wish) -> list[Fault]:
+    """A server has a tag for each of its storages, and some more of ours."""
+    return LABELS.faults(wish.labels, fewer=len(wish.spec.get("storages") or ()))
 
 
 def tags_of(wish: Wish) -> dict[str, str]:

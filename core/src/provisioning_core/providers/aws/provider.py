@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...capabilities import Capabilities, PlanInfo, PowerAction
+from ...capabilities import Capabilities, Fault, PlanInfo, PowerAction
 from ...errors import ProviderError
 from ...provider import Created, Kind, Resource, Wish
 from .. import portable
@@ -51,10 +51,9 @@ class AwsProvider:
     # --- the five verbs ---------------------------------------------------------------------------------------------
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
-        portable.check_name(wish)
-        identity.check_key(wish)
+        portable.check_wish(wish, self.faults(wish))
         spec = self.normalize(wish.kind, wish.spec)
-        with claim(self.workspace, f"aws/{wish.kind}/{wish.key}") as held:
+        with claim(self.workspace, f"aws/{wish.kind}/{wish.key}") as held, self._account.persevering():
             if wish.kind == "server":
                 return self._create_server(wish, spec, announce)
             if wish.kind == "network":
@@ -88,7 +87,9 @@ class AwsProvider:
         found = self._get(kind, id)
         if found is None or identity.read(_tags(found)) is None:
             return False
-        {"server": self._servers.delete, "network": self._vpcs.delete, "storage": self._volumes.delete}[kind](found)
+        delete = {"server": self._servers.delete, "network": self._vpcs.delete, "storage": self._volumes.delete}[kind]
+        with self._account.persevering():
+            delete(found)
         return True
 
     # --- what it can do beyond them ---------------------------------------------------------------------------------
@@ -96,7 +97,12 @@ class AwsProvider:
     def normalize(self, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
         return terms.normalize(kind, spec, self._setting)
 
+    def faults(self, wish: Wish, network: Mapping[str, Any] | None = None) -> builtins.list[Fault]:
+        spec = portable.spec_faults(self.normalize, wish, network, lambda own, its: own != its)
+        return [*self._named_faults(wish), *spec]
+
     def update(self, id: str, wish: Wish) -> Resource:
+        portable.check_wish(wish, self.faults(wish))
         found, doing = self._must_get(wish.kind, id), f"changing {wish.kind} {wish.name}"
         if _tags(found).get(KEY) != wish.key:
             raise ProviderError(f"{doing}: {id} is not ours by that key", code="not_found", retryable=False)
@@ -140,8 +146,7 @@ class AwsProvider:
         return self._resources(kind, strangers)
 
     def adopt(self, id: str, wish: Wish) -> Resource:
-        portable.check_name(wish)
-        identity.check_key(wish)
+        portable.check_wish(wish, self._named_faults(wish))
         found, doing = self._must_get(wish.kind, id), f"adopting {wish.kind} {id} as {wish.name}"
         whose = identity.read(_tags(found))
         if whose is not None and whose["key"] != wish.key:
@@ -175,6 +180,9 @@ class AwsProvider:
         return sorted(images.IMAGES)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _named_faults(self, wish: Wish) -> builtins.list[Fault]:
+        return [*portable.name_faults(wish), *identity.key_faults(wish.key), *identity.label_faults(wish)]
 
     def _create_server(self, wish: Wish, spec: dict[str, Any], announce: Callable[[Resource], None]) -> Created:
         doing = f"creating server {wish.name}"

@@ -17,15 +17,18 @@ _BOUNDARY = "==provisioning=="
 _TYPES = (("#cloud-config", "cloud-config"), ("#include", "x-include-url"), ("#cloud-boothook", "cloud-boothook"))
 
 
+_OWN_KEY = f"ssh-ed25519 {'A' * 68} provisioning"
+"""Stands for the workspace's: as long as every one of them."""
+
+
+def length(keys: Sequence[str], given: str | None) -> int:
+    """Bytes of the whole, whichever the workspace's own key is."""
+    return len(_text([_OWN_KEY, *keys], given).encode())
+
+
 def user_data(keys: Sequence[str], given: str | None) -> str:
     """root can log in with these keys, as at other clouds. Raises ProviderError (`bad_spec`) where it is too long."""
-    config = json.dumps({"disable_root": False, "ssh_authorized_keys": list(keys)}, indent=1)
-    whole = MIMEMultipart(boundary=_BOUNDARY)
-    whole.attach(_part("cloud-config", f"#cloud-config\n{config}\n"))
-    if given is not None:
-        kind = next((kind for begin, kind in _TYPES if given.startswith(begin)), "x-shellscript")
-        whole.attach(_part(kind, given))
-    text = whole.as_string()
+    text = _text(keys, given)
     if len(text.encode()) > BYTES_MAX:
         raise ProviderError(
             f"user_data and ssh_keys together have {len(text.encode())} bytes; EC2 takes {BYTES_MAX}",
@@ -34,6 +37,16 @@ def user_data(keys: Sequence[str], given: str | None) -> str:
             retryable=False,
         )
     return text
+
+
+def _text(keys: Sequence[str], given: str | None) -> str:
+    config = json.dumps({"disable_root": False, "ssh_authorized_keys": list(keys)}, indent=1)
+    whole = MIMEMultipart(boundary=_BOUNDARY)
+    whole.attach(_part("cloud-config", f"#cloud-config\n{config}\n"))
+    if given is not None:
+        kind = next((kind for begin, kind in _TYPES if given.startswith(begin)), "x-shellscript")
+        whole.attach(_part(kind, given))
+    return whole.as_string()
 
 
 def _part(kind: str, text: str) -> MIMEText:

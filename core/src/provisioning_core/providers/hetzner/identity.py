@@ -21,10 +21,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...provider import Kind, Wish
+from ..labels import LabelRules
 
 OURS = "provisioning-"
 ID, INTENT, INFRA, NAME = f"{OURS}id", f"{OURS}intent", f"{OURS}infra", f"{OURS}name"
 KEY, OF, PART, OPEN = f"{OURS}key", f"{OURS}of", f"{OURS}part", f"{OURS}open"
+_PART = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+LABELS = LabelRules(
+    re.compile(rf"([A-Za-z0-9]([A-Za-z0-9._-]{{0,251}}[A-Za-z0-9])?/)?{_PART}"),
+    "1 to 63 letters, digits and . _ - inside, after a prefix of such with a / or none",
+    re.compile(rf"({_PART})?"),
+    "at most 63 letters, digits and . _ - inside",
+    (OURS, "hetzner.cloud/"),
+)
 _CHUNK = 61  # a value is framed by a letter at each end, for it must not begin or end with . _ -
 NAME_MAX = 63
 

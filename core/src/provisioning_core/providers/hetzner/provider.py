@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...capabilities import Capabilities, PlanInfo, PowerAction
+from ...capabilities import Capabilities, Fault, PlanInfo, PowerAction
 from ...errors import ProviderError
 from ...provider import Created, Kind, Resource, Wish
 from .. import portable
@@ -50,7 +50,7 @@ class HetznerProvider:
     # --- the five verbs ---------------------------------------------------------------------------------------------
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
-        portable.check_name(wish)
+        portable.check_wish(wish, self.faults(wish))
         spec = self.normalize(wish.kind, wish.spec)
         # The lock spares processes of this workspace the detour of a refusal; it is Hetzner who refuses a second one.
         with claim(self.workspace, f"hetzner/{wish.kind}/{wish.key}"):
@@ -92,7 +92,11 @@ class HetznerProvider:
     def normalize(self, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
         return terms.normalize(kind, spec, self._setting)
 
+    def faults(self, wish: Wish, network: Mapping[str, Any] | None = None) -> builtins.list[Fault]:
+        return [*self._named_faults(wish), *portable.spec_faults(self.normalize, wish, network, terms.apart)]
+
     def update(self, id: str, wish: Wish) -> Resource:
+        portable.check_wish(wish, self.faults(wish))
         found, doing = self._must_get(wish.kind, id), f"changing {wish.kind} {wish.name}"
         now = self._resource(wish.kind, found)
         if now is None or now.key != wish.key:
@@ -136,7 +140,7 @@ class HetznerProvider:
         return [self._stranger(kind, each, parts) for each in found]
 
     def adopt(self, id: str, wish: Wish) -> Resource:
-        portable.check_name(wish)
+        portable.check_wish(wish, self._named_faults(wish))
         found, doing = self._must_get(wish.kind, id), f"adopting {wish.kind} {id} as {wish.name}"
         whose = identity.read(wish.kind, found.labels or {})
         if whose is not None and whose["key"] != wish.key:
@@ -169,6 +173,9 @@ class HetznerProvider:
         return sorted({str(each.name) for each in found})
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _named_faults(self, wish: Wish) -> builtins.list[Fault]:
+        return [*portable.name_faults(wish), *identity.LABELS.faults(wish.labels)]
 
     def _create_server(self, wish: Wish, spec: dict[str, Any], announce: Callable[[Resource], None]) -> Created:
         doing = f"creating server {wish.name}"

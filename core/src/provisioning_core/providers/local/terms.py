@@ -10,14 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...capabilities import Capabilities, PlanInfo
-from ...errors import ProviderError, UsageError
+from ...capabilities import Capabilities, Fault, PlanInfo, RefusedError
 from ...names import PLAN, PLAN_WORDS, USER_DATA_MAX
 from ...params import (
     FIREWALL_RULE,
     STORAGE,
     Check,
-    check_params,
     cidr,
     list_of,
     matching,
@@ -28,6 +26,7 @@ from ...params import (
 )
 from ...provider import Kind
 from ...yamlfile import shown
+from ..portable import field_faults
 
 ZONE = "local"
 DEFAULT_CIDR = "10.77.0.0/24"
@@ -57,7 +56,7 @@ _SCRIPT_WORDS = "a script that begins with #! (cloud-config is for machines with
 
 
 def check(kind: Kind, spec: Mapping[str, Any], images: Sequence[str], *, scripts_only: bool = True) -> None:
-    """Raises ProviderError (`bad_spec`, not retryable) with all that is wrong with what is there.
+    """Raises RefusedError (`bad_spec`) with all that is wrong with what is there.
 
     images: the names that are known. scripts_only: user data is run by us, not by cloud-init.
     """
@@ -77,13 +76,13 @@ def check(kind: Kind, spec: Mapping[str, Any], images: Sequence[str], *, scripts
             "firewall": list_of(FIREWALL_RULE, 100),
             "storages": list_of(STORAGE, 20),
         }
-    try:
-        check_params(spec, {}, fields)
-    except UsageError as error:
-        raise ProviderError(f"{kind}: {error.message}", code="bad_spec", hint=error.hint, retryable=False) from error
-    names = [each["name"] for each in spec.get("storages") or ()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ProviderError(f"{kind}: storages: {', '.join(twice)} twice", code="bad_spec", retryable=False)
+    faults = field_faults(spec, fields)
+    if not faults:
+        names = [each["name"] for each in spec.get("storages") or ()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            faults = [Fault("storages", f"{', '.join(twice)} twice")]
+    if faults:
+        raise RefusedError(kind, faults)
 
 
 def normalize(kind: Kind, spec: Mapping[str, Any], *, imaged: bool) -> dict[str, Any]:

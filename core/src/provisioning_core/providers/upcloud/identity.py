@@ -19,46 +19,50 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-from ...errors import ProviderError
+from ...capabilities import Fault, RefusedError
 from ...provider import Wish
 from ...yamlfile import shown
+from ..labels import LabelRules
 
 OURS = "provisioning-"
 KEY, INTENT, INFRA, NAME = f"{OURS}key", f"{OURS}intent", f"{OURS}infra", f"{OURS}name"
 IMAGE, OF, OPEN = f"{OURS}image", f"{OURS}of", f"{OURS}open"
 VALUE_MAX = 255
-_USERS = re.compile(r"[ -^`-~][ -~]{1,31}")
+_SHORTER = "use shorter names for the workspace, the infra or the resource"
+LABELS = LabelRules(
+    re.compile(r"[ -^`-~][ -~]{1,31}"),
+    "2 to 32 printable ASCII characters, of which the first is not _",
+    re.compile(rf".{{0,{VALUE_MAX}}}", re.DOTALL),
+    f"at most {VALUE_MAX} characters",
+    (OURS,),
+)
 
 
 def written_key(key: str) -> str:
-    """Raises ProviderError (`bad_key`)."""
-    written = quote(key, safe="/-._~", errors="surrogatepass")
-    if not written or len(written) > VALUE_MAX:
-        raise ProviderError(
-            f"the key {shown(key)} takes {len(written)} characters in a label; accepted: 1 to {VALUE_MAX}",
-            code="bad_key",
-            hint="use shorter names for the workspace, the infra or the resource",
-            retryable=False,
-        )
-    return written
+    """Raises RefusedError (`bad_key`)."""
+    if faults := key_faults(key):
+        raise RefusedError("cannot be labelled", faults, hint=_SHORTER)
+    return _written(key)
+
+
+def key_faults(key: str) -> list[Fault]:
+    written = _written(key)
+    if written and len(written) <= VALUE_MAX:
+        return []
+    words = f"the key {shown(key)} takes {len(written)} characters in a label; accepted: 1 to {VALUE_MAX}"
+    return [Fault("name", words, "bad_key")]
 
 
 def labels_for(wish: Wish) -> dict[str, str]:
-    """The wish's own and ours. Raises ProviderError (`bad_labels`, `bad_key`)."""
-    bad = [
-        name
-        for name, value in wish.labels.items()
-        if not _USERS.fullmatch(name) or len(value) > VALUE_MAX or name.lower().startswith(OURS)
-    ]
-    if bad:
-        raise ProviderError(
-            f"{wish.kind} {wish.name}: UpCloud does not take the labels {', '.join(map(shown, bad))}",
-            code="bad_labels",
-            hint=f"accepted: names of 2 to 32 characters that do not begin with _ or {OURS}",
-            retryable=False,
-        )
+    """The wish's own and ours. Raises RefusedError (`bad_labels`, `bad_key`)."""
+    if faults := LABELS.faults(wish.labels):
+        raise RefusedError(f"{wish.kind} {wish.name}", faults)
     ours = {KEY: written_key(wish.key), INTENT: wish.intent, INFRA: wish.infra, NAME: wish.name}
     return dict(wish.labels) | ours
+
+
+def _written(key: str) -> str:
+    return quote(key, safe="/-._~", errors="surrogatepass")
 
 
 def users(labels: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...capabilities import Capabilities, PlanInfo, PowerAction
+from ...capabilities import Capabilities, Fault, PlanInfo, PowerAction
 from ...errors import ProviderError
 from ...provider import Created, Kind, Resource, Wish
 from .. import portable
@@ -21,7 +21,7 @@ from . import disks, terms
 from .account import Account, Raw, labels_of, written_labels
 from .changes import Changes
 from .disks import title_of
-from .identity import INFRA, KEY, OF, key_of, labels_for
+from .identity import INFRA, KEY, LABELS, OF, key_faults, key_of, labels_for
 from .once import Once
 from .servers import Servers
 from .setting import read_setting
@@ -60,9 +60,8 @@ class UpCloudProvider:
     # --- the five verbs ----------------------------------------------------------------------------------------------
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
-        portable.check_name(wish)
+        portable.check_wish(wish, self.faults(wish))
         spec = self.normalize(wish.kind, wish.spec)
-        labels_for(wish)  # refused before anything is asked
         raw, created = self._once.create(wish, lambda: self._body(wish, spec))
         announce(self._view.resource(wish.kind, raw))
         restarted = False
@@ -105,6 +104,10 @@ class UpCloudProvider:
 
     def normalize(self, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
         return terms.normalize(kind, spec, self._setting)
+
+    def faults(self, wish: Wish, network: Mapping[str, Any] | None = None) -> builtins.list[Fault]:
+        named = [*portable.name_faults(wish), *key_faults(wish.key), *LABELS.faults(wish.labels)]
+        return [*named, *portable.spec_faults(self.normalize, wish, network, lambda own, its: own != its)]
 
     def update(self, id: str, wish: Wish) -> Resource:
         return self._changes.update(id, wish, self.normalize(wish.kind, wish.spec))

@@ -2,6 +2,8 @@
 
     zone             where things are made that say no zone (fi-hel1)
     image            of servers that say none (Debian GNU/Linux 12 (Bookworm))
+    zones            zones that this program does not know yet, or private ones
+    plans            {portable plan: UpCloud's}: before our own table, or {new plan: new plan}
     disk_gb          the first disk of servers that say none, GiB (25)
     username         for SSH, made by the image with our key (root)
     ssh_from         who may reach SSH of a server whose firewall does not say it: a network (anywhere)
@@ -20,8 +22,8 @@ settle_s has to be longer than http_timeout_s plus the time that the cloud's lis
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError
@@ -37,6 +39,8 @@ IMAGE = "Debian GNU/Linux 12 (Bookworm)"
 class Setting:
     zone: str = "fi-hel1"
     image: str = IMAGE
+    zones: Sequence[str] = ()
+    plans: Mapping[str, str] = field(default_factory=dict)
     disk_gb: int = 25
     username: str = "root"
     ssh_from: str | None = None
@@ -73,7 +77,12 @@ def read_setting(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Set
 def _fault(name: str, value: Any) -> str | None:
     """What is expected instead; None for nothing."""
     if name in ("zone", "image", "username"):
-        return None if isinstance(value, str) and value else "text"
+        return None if _is_text(value) else "text"
+    if name == "zones":
+        return None if isinstance(value, list) and all(map(_is_text, value)) else "a list of zones"
+    if name == "plans":
+        table = isinstance(value, dict) and all(map(_is_text, [*value, *value.values()]))
+        return None if table else "{portable plan: UpCloud's plan}"
     if name == "wait_for_ssh":
         return None if isinstance(value, bool) else "true or false"
     if name == "url":
@@ -91,3 +100,7 @@ def _is_network(value: Any) -> bool:
         return isinstance(value, str) and bool(ipaddress.ip_network(value))
     except ValueError:
         return False
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)

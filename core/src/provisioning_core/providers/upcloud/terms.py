@@ -3,54 +3,46 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...capabilities import Fault, RefusedError
 from ...names import PLAN_WORDS
 from ...provider import Kind
 from ...yamlfile import shown
 from .. import portable
-from ..portable import bad_spec, check_spec
+from ..portable import check_spec
+from ..sshkeys import read_keys
+from .catalogue import (
+    CUSTOM_CPUS_MAX,
+    CUSTOM_MEMORY_MAX_GB,
+    DISK_LEAST_GB,
+    DISK_MOST_GB,
+    IMAGES,
+    NAMES,
+    PLANS,
+    STORAGES_MAX,
+    TIERS,
+    ZONES,
+    is_plan,
+)
 from .setting import Setting
 
-PLANS: Mapping[tuple[int, float], str] = {  # cpus, GiB of memory
-    (1, 1): "1xCPU-1GB",
-    (1, 2): "1xCPU-2GB",
-    (2, 4): "2xCPU-4GB",
-    (4, 8): "4xCPU-8GB",
-    (6, 16): "6xCPU-16GB",
-    (8, 32): "8xCPU-32GB",
-    (12, 48): "12xCPU-48GB",
-    (16, 64): "16xCPU-64GB",
-    (20, 96): "20xCPU-96GB",
-    (20, 128): "20xCPU-128GB",
-}
-TIERS = ("maxiops", "standard", "hdd")
-IMAGES = {
-    "debian-12": "Debian GNU/Linux 12 (Bookworm)",
-    "debian-13": "Debian GNU/Linux 13 (Trixie)",
-    "ubuntu-22.04": "Ubuntu Server 22.04 LTS (Jammy Jellyfish)",
-    "ubuntu-24.04": "Ubuntu Server 24.04 LTS (Noble Numbat)",
-    "rocky-9": "Rocky Linux 9",
-}
-"""Portable names; any title or uuid of UpCloud's is accepted too."""
-CUSTOM_CPUS_MAX, CUSTOM_MEMORY_MAX_GB = 20, 128
-DISK_LEAST_GB, DISK_MOST_GB = 10, 4096
-_NATIVE = re.compile(r"([A-Z0-9]+-)*[1-9][0-9]*xCPU-[1-9][0-9]*GB(-[A-Za-z0-9]+)*")
-_ZONE = re.compile(r"[a-z]{2}-[a-z]{3}[0-9]")
+USER_DATA_MAX = 64 * 1024
+"""Bytes. UpCloud says no limit; more than any other cloud takes is a mistake."""
 
 
 def normalize(kind: Kind, spec: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
-    """Raises ProviderError (`bad_spec`) with all that UpCloud would not take."""
+    """Raises RefusedError (`bad_spec`) with all that UpCloud would not take."""
     given = check_spec(kind, spec)
-    faults: list[str] = []
+    faults: list[Fault] = []
     zone = str(given.get("zone", setting.zone))
-    if not _ZONE.fullmatch(zone):
-        faults.append(f"zone: {shown(zone)} is none of UpCloud's; they look like fi-hel1")
+    if zone not in (known := (*ZONES, *setting.zones)):
+        words = f"{shown(zone)} is none of UpCloud's; accepted: {', '.join(known)}{portable.guess(zone, known)}"
+        faults.append(Fault("zone", words))
     normal = _FIELDS[kind](given, setting, faults) | {"zone": zone}
     if faults:
-        raise bad_spec(kind, faults)
+        raise RefusedError(kind, faults)
     return normal
 
 
@@ -64,65 +56,75 @@ def observed_plan(plan: str, cores: str, memory_mib: str) -> str:
     return f"{cores}cpu-{int(memory_mib) // 1024}gb" if plan == "custom" else plan
 
 
-def _network(given: Mapping[str, Any], _: Setting, faults: list[str]) -> dict[str, Any]:
+def _network(given: Mapping[str, Any], _: Setting, faults: list[Fault]) -> dict[str, Any]:
     try:
         network = ipaddress.IPv4Network(given["cidr"])
         if not network.is_private or network.prefixlen > 29:
-            faults.append(f"cidr: {shown(given['cidr'])} is not accepted; accepted: private networks up to /29")
+            words = f"{shown(given['cidr'])} is not accepted; accepted: private networks up to /29"
+            faults.append(Fault("cidr", words))
     except ValueError as error:
-        faults.append(f"cidr: {error}")
+        faults.append(Fault("cidr", str(error)))
     return {"cidr": given["cidr"]}
 
 
-def _storage(given: Mapping[str, Any], _: Setting, faults: list[str]) -> dict[str, Any]:
-    return _disk("storage", given, faults)
+def _storage(given: Mapping[str, Any], _: Setting, faults: list[Fault]) -> dict[str, Any]:
+    return _disk("", given, faults)
 
 
-def _server(given: Mapping[str, Any], setting: Setting, faults: list[str]) -> dict[str, Any]:
+def _server(given: Mapping[str, Any], setting: Setting, faults: list[Fault]) -> dict[str, Any]:
     given = {"firewall": [], "storages": [], **given}
-    plan = _plan(given, faults)
+    plan = _plan(given, setting, faults)
     # Not the plan's own disk: a disk never shrinks, so that a larger plan could not be left again.
     disk = _disk("disk_gb", {"size_gb": given.get("disk_gb", setting.disk_gb)}, faults)
-    keys = sorted({key.strip() for key in given.get("ssh_keys", ())})
-    faults += portable.key_faults(keys)
     image = str(given.get("image", setting.image))
+    faults += portable.user_data_faults(given.get("user_data"), USER_DATA_MAX)
+    if len(given["storages"]) > STORAGES_MAX:
+        faults.append(Fault("storages", f"{len(given['storages'])} of them; accepted: at most {STORAGES_MAX}"))
     return {
         "plan": plan,
         "disk_gb": disk["size_gb"],
         "image": IMAGES.get(image, image),
         "network": given.get("network"),
-        "ssh_keys": keys,
+        "ssh_keys": read_keys(given.get("ssh_keys", ()), faults),
         "user_data": given.get("user_data"),
-        "firewall": portable.firewall(given),
+        "firewall": portable.firewall(given, faults),
         "storages": portable.storages(
-            given, lambda each: {"name": each["name"]} | _disk(f"storage {each['name']}", each, faults)
+            given, lambda each: {"name": each["name"]} | _disk(f"storages.{each['name']}", each, faults)
         ),
     }
 
 
-def _plan(given: Mapping[str, Any], faults: list[str]) -> str:
-    """UpCloud's plan of exactly that size, else the size itself: it is made to measure."""
+def _plan(given: Mapping[str, Any], setting: Setting, faults: list[Fault]) -> str:
+    """The one that the settings say, UpCloud's of exactly that size, else the size itself: it is made to measure."""
+    plan = str(given.get("plan"))
+    if plan in setting.plans:
+        return setting.plans[plan]
     size = portable.wanted_size(given)
     if size is None:
-        plan = str(given["plan"])
-        if not _NATIVE.fullmatch(plan):
-            faults.append(f"plan: {shown(plan)} is none of UpCloud's, like 2xCPU-4GB, nor {PLAN_WORDS}")
+        if not is_plan(plan) and plan not in setting.plans.values():
+            words = f"{shown(plan)} is none of UpCloud's, like 2xCPU-4GB, nor {PLAN_WORDS}"
+            faults.append(Fault("plan", words + portable.guess(plan, NAMES)))
         return plan
     if (size.cpus, size.memory_gb) in PLANS:
         return PLANS[size.cpus, size.memory_gb]
     if size.cpus > CUSTOM_CPUS_MAX or size.memory_gb > CUSTOM_MEMORY_MAX_GB:
-        most = f"at most {CUSTOM_CPUS_MAX} cpus and {CUSTOM_MEMORY_MAX_GB} GiB"
-        faults.append(f"plan: UpCloud has no server of {size.cpus} cpus and {size.memory_gb:g} GiB; accepted: {most}")
+        most = f"at most {CUSTOM_CPUS_MAX} cpus and {CUSTOM_MEMORY_MAX_GB} GiB, or one of UpCloud's own plans"
+        words = f"UpCloud has no server of {size.cpus} cpus and {size.memory_gb:g} GiB; accepted: {most}"
+        faults.append(Fault("plan" if "plan" in given else "cpus", words))
     return f"{size.cpus}cpu-{size.memory_gb:g}gb"
 
 
-def _disk(what: str, given: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    """At least 10 GiB: what is smaller is made that large."""
+def _disk(path: str, given: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+    """At least 10 GiB: what is smaller is made that large. path: of the disk; of its size, for `disk_gb`."""
     tier = given.get("tier") or TIERS[0]
     if tier not in TIERS:
-        faults.append(f"{what}: the tier {shown(tier)} is not accepted; accepted: {', '.join(TIERS)}")
+        words = (
+            f"the tier {shown(tier)} is not accepted; accepted: {', '.join(TIERS)}{portable.guess(str(tier), TIERS)}"
+        )
+        faults.append(Fault(f"{path}.tier".lstrip("."), words))
     if given["size_gb"] > DISK_MOST_GB:
-        faults.append(f"{what}: {given['size_gb']} GiB; accepted: at most {DISK_MOST_GB}")
+        at = path if path == "disk_gb" else f"{path}.size_gb".lstrip(".")
+        faults.append(Fault(at, f"{given['size_gb']} GiB; accepted: at most {DISK_MOST_GB}"))
     return {"size_gb": max(DISK_LEAST_GB, given["size_gb"]), "tier": tier}
 
 
