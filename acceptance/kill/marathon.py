@@ -36,7 +36,6 @@ CRASH_POINTS = (
     "before-start",
     "after-start",
     "before-state-file",
-    "after-state-file",
     "before-spawn",
     "after-spawn",
     "before-outcome-read",
@@ -46,7 +45,7 @@ CRASH_POINTS = (
 # Passed where no marathon comes by: large submissions, checkpoints, migrations. The store's own kill tests hit them.
 HIT_ELSEWHERE = ("store-between-slices", "store-mid-checkpoint", "store-mid-migration")
 # Dying here leaves an attempt that the next life must poison.
-LEAVES_POISON = ("after-engine-commit", "before-start", "before-state-file", "after-state-file", "before-spawn")
+LEAVES_POISON = ("after-engine-commit", "before-start", "before-state-file", "before-spawn")
 
 
 @dataclass

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from provisioning_orchestrator.ports import AttemptId, AttemptSpec
+from provisioning_orchestrator.ports import Alive, AttemptId, AttemptSpec
 from provisioning_orchestrator.runner import LibraryFiles, LocalDispatch
 from provisioning_orchestrator.testing.dispatch_suite import Listener, an_id, until
 
-__all__ = ["Host", "alive", "an_id", "number_in", "run", "shim_of", "until"]
+__all__ = ["Host", "alive", "an_id", "number_in", "run", "shim_of", "until", "verdicts_of"]
 
 
 class Host:
@@ -92,3 +92,19 @@ def shim_of(host: Host, id: AttemptId) -> int:
     """The pid in the claim."""
     content = host.file(id).read_bytes()[768:1024]
     return int(content.split(b"pid=")[1].split(b" ")[0])
+
+
+def verdicts_of(host: Host, count: int) -> dict[AttemptId, Any]:
+    """What the next daemon says in the end."""
+    ids = [an_id(number) for number in range(1, count + 1)]
+
+    async def body() -> dict[AttemptId, Any]:
+        async with host.opened() as (dispatch, listener):
+            verdicts = dict(await dispatch.reconcile(ids))
+            for id, verdict in verdicts.items():
+                if verdict == Alive():
+                    verdicts[id] = await listener.end_of(id)
+            return verdicts
+
+    found: dict[AttemptId, Any] = run(body())
+    return found

@@ -42,12 +42,14 @@ class Finding:
     errno: int = 0
 
 
-def classify(id: AttemptId, files: AttemptFiles, boot: Boot) -> Finding:
-    """Raises OSError where the file is there and cannot be read (no descriptor left, a bad disk)."""
+def classify(id: AttemptId, files: AttemptFiles, boot: Boot, gone: bool = False) -> Finding:
+    """Raises OSError where nothing can be said now: the file cannot be read (no descriptor left, a bad disk), or there
+    is no room for the poison. gone: the only shim that was asked to run it has ended or has given it up.
+    """
     try:
         fd = os.open(files.state, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return _missing(id, files, boot)
+        return _missing(id, files, boot, gone)
     try:
         first = os.pread(fd, statefile.REGIONS_END, 0)
         finding = _ended(fd, first)
@@ -70,16 +72,18 @@ def poison(id: AttemptId, files: AttemptFiles, boot: Boot, doubt: bool = False) 
     doubt: it only says that none can start any more, not that none did: a recovery after a crash of this one must not
     read more into it than this one knew.
     """
-    header = statefile.record(
-        statefile.HEADER, {"id": id, "boot": boot.id}, statefile.MAGIC + b"%d " % statefile.LAYOUT
-    )
-    content = header + _poison_record(doubt)
+    content = statefile.head({"id": id, "boot": boot.id}) + _poison_record(doubt)
     try:
         fd = os.open(files.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return False
     try:
-        os.write(fd, content.ljust(statefile.REGIONS_END, b"\0"))
+        try:
+            os.write(fd, content.ljust(statefile.REGIONS_END, b"\0"))
+        except OSError as error:
+            if doubt or error.errno not in _NO_ROOM:
+                raise
+            # That the file is there keeps every shim away.
         if boot.sync:
             os.fsync(fd)
             sync_directory(files.directory)
@@ -108,16 +112,16 @@ def is_over(files: AttemptFiles) -> bool:
         os.close(fd)
 
 
-def _missing(id: AttemptId, files: AttemptFiles, boot: Boot) -> Finding:
+def _missing(id: AttemptId, files: AttemptFiles, boot: Boot, gone: bool) -> Finding:
     doubt = boot.doubtful and not boot.sync
     try:
         os.makedirs(files.directory, 0o700, exist_ok=True)  # noqa: PTH103
         if not poison(id, files, boot, doubt):
             return classify(id, files, boot)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if not gone or error.errno not in _NO_ROOM:
             raise
-        # There is no room for the poison. None is needed: only this daemon makes the file, and it is not doing so.
+        # No room for the poison, and none is needed: there is nobody who could still make the file.
     if doubt:
         return Finding(Vanished(_LOST))
     return Finding(NeverStarted("it has no state file: nothing was started, and now nothing can be"))
@@ -210,4 +214,5 @@ def _poison_record(doubt: bool = False) -> bytes:
     return statefile.record(statefile.CLAIM, fields)
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _LOST = "the machine was restarted, and its files are gone: they had not reached the disk"

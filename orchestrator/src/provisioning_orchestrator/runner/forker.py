@@ -1,8 +1,8 @@
 """The frozen helper: a small single-threaded process that forks the shims, so that the daemon never has to fork.
 
-    daemon ── request + state file ──► helper ── request + state file ──► shim, a fork of it
-           ◄── answer + pidfd ────────        ◄── over ──────────────────
-           ◄── over ──────────────────
+    daemon ── request ────────► helper ── request ──► shim, a fork of it
+           ◄── answer + pidfd ─        ◄── over ─────
+           ◄── over ───────────
 
 A shim that has ended its attempt and holds nothing of it serves the next one: a fork of Python touches 500 pages again,
 which is most of what an attempt costs. It goes after SERVES_MAX attempts, after one that left processes behind, when it
@@ -27,7 +27,7 @@ import socket
 import sys
 
 from . import processes
-from .request import MESSAGE_BYTES_MAX, Request
+from .request import MESSAGE_BYTES_MAX, Request, number_and_carried
 from .shim import Shim
 
 BOOTSTRAP = (
@@ -39,7 +39,7 @@ OOM_SCORE_ADDED = 500
 SERVES_MAX = 200 if processes.LINUX else 1
 IDLE_MAX = 32
 IDLE_S = 2.0
-# What a shim says at the end of an attempt: it would serve another one, or it goes.
+# What a shim says at the end of an attempt: it would serve another one, or it goes; then its errno (see Shim).
 FREE = b"free"
 GOING = b"going"
 SOCKET_TYPE = socket.SOCK_SEQPACKET if processes.LINUX else socket.SOCK_DGRAM
@@ -113,34 +113,35 @@ class Helper:
         if length == 0:
             return False
         message = bytes(self._buffer[:length])
-        number = int(message[: message.index(b"\0")])
-        state = descriptor_in(ancillary)
-        if state is None:  # This process has no descriptor left: the kernel dropped it.
+        number, carried = number_and_carried(message)
+        input = descriptor_in(ancillary)
+        if carried and input is None:  # This process has no descriptor left: the kernel dropped it.
             self._answer(number, 0, -1, errno.EMFILE)
             return True
         try:
-            worker = self._pass_on(message, number, state) or self._fork(message, number, state)
+            worker = self._pass_on(message, number, input) or self._fork(message, number, input)
         except OSError as error:
             self._answer(number, 0, -1, error.errno or errno.EAGAIN)
         else:
             self._answer(number, worker.pid, worker.pidfd, 0)
         finally:
-            os.close(state)
+            if input is not None:
+                os.close(input)
         return True
 
-    def _pass_on(self, message: bytes, number: int, state: int) -> Worker | None:
+    def _pass_on(self, message: bytes, number: int, input: int | None) -> Worker | None:
         """Give it to an idle shim; None: there is none."""
         while self._idle:
             worker = self._idle.pop()
             try:
-                worker.link.sendmsg([message], [_rights(state)])
+                worker.link.sendmsg([message], _rights(input))
             except OSError:
                 continue  # It has just been shot: its socket will say so.
             worker.number = number
             return worker
         return None
 
-    def _fork(self, message: bytes, number: int, state: int) -> Worker:
+    def _fork(self, message: bytes, number: int, input: int | None) -> Worker:
         """Raises OSError where there is no room for another process."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, SOCKET_TYPE)
         try:
@@ -152,7 +153,7 @@ class Helper:
         if pid == 0:
             try:
                 ours.close()
-                self._become_shim(theirs, message, state)
+                self._become_shim(theirs, message, input)
             finally:
                 os._exit(0)
         theirs.close()
@@ -162,7 +163,7 @@ class Helper:
         self._poll.register(ours, select.POLLIN)
         return worker
 
-    def _become_shim(self, link: socket.socket, message: bytes, state: int) -> None:
+    def _become_shim(self, link: socket.socket, message: bytes, input: int | None) -> None:
         """In the fork: a session of its own, nothing of the helper's in its hands, then one attempt after the other."""
         os.setsid()
         os.dup2(0, 2)  # The daemon's standard error may be a pipe whose reader waits for its end.
@@ -174,17 +175,17 @@ class Helper:
         limit_files(OPEN_FILES)
         processes.become_subreaper()
         for served in range(1, SERVES_MAX + 1):
-            request = Request.decode(message)
-            shim = Shim(state, request, self._boot, self._environment, self._scores)
+            shim = Shim(Request.decode(message), input, self._boot, self._environment, self._scores)
             going = not shim.run() or served == SERVES_MAX
-            link.send(GOING if going else FREE)
+            link.send(b"%s %d" % (GOING if going else FREE, shim.errno))
             if going:
                 return
             length, ancillary, _, _ = link.recvmsg_into([self._buffer], _SPACE, _FLAGS)
-            passed = descriptor_in(ancillary)
-            if length == 0 or passed is None:
+            if length == 0:
                 return
-            message, state = bytes(self._buffer[:length]), passed
+            message, input = bytes(self._buffer[:length]), descriptor_in(ancillary)
+            if input is None and number_and_carried(message)[1]:
+                return  # It was dropped for want of a descriptor: nothing runs.
 
     def _hear(self, worker: Worker) -> None:
         """A shim is over with its attempt, or it ended."""
@@ -192,10 +193,11 @@ class Helper:
             said = worker.link.recv(64)
         except OSError:
             said = b""
+        kind, _, why = said.partition(b" ")
         number, worker.number = worker.number, 0
         if number:
-            self._tell(b"over %d" % number)
-        if said == FREE and len(self._idle) < IDLE_MAX:
+            self._tell(b"over %d %d" % (number, int(why or b"0")))
+        if kind == FREE and len(self._idle) < IDLE_MAX:
             self._idle.append(worker)
         else:
             self._forget(worker)
@@ -225,7 +227,7 @@ class Helper:
 
     def _tell(self, text: bytes, pidfd: int = -1) -> None:
         try:
-            self._link.sendmsg([text], [_rights(pidfd)] if pidfd >= 0 else [])
+            self._link.sendmsg([text], _rights(pidfd if pidfd >= 0 else None))
         except (BrokenPipeError, ConnectionResetError):
             sys.exit(0)
 
@@ -275,5 +277,6 @@ def oom_scores() -> tuple[bytes, bytes]:
     return b"%d" % own, b"%d" % min(1000, own + OOM_SCORE_ADDED)
 
 
-def _rights(fd: int) -> tuple[int, int, array.array[int]]:
-    return socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd])
+def _rights(fd: int | None) -> list[tuple[int, int, array.array[int]]]:
+    """To be sent beside a message."""
+    return [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]

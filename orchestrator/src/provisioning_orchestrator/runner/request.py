@@ -1,12 +1,13 @@
 """What the daemon asks the frozen helper to run, as one message of a SOCK_SEQPACKET socket.
 
-Fields are separated by NUL, which no path, argument or environment entry can hold. The state file's descriptor, with
-the lock in it, travels beside the message.
+Fields are separated by NUL, which no path, argument or environment entry can hold; the input comes last. One that is
+too large (or holds a NUL) travels beside the message, as a descriptor of an anonymous file.
 """
 
 from __future__ import annotations
 
 MESSAGE_BYTES_MAX = 128 * 1024
+INPUT_BYTES_MAX = 32 * 1024
 SECRETS_VARIABLE = "PROVISIONING_SECRETS"
 TOKEN_VARIABLE = "PROVISIONING_TOKEN_FILE"  # noqa: S105 - in a request it holds the token itself
 
@@ -47,16 +48,17 @@ class Wanted:
 
 
 class Request:
-    """number: of the request, repeated in the answer. id: the attempt's, as it is in the header of its state file.
+    """number: of the request, repeated in the answer. id: the attempt's. state: its state file, which the shim makes.
 
-    input: length of the input in bytes. keep: where the working directory goes if the attempt left something in it.
+    head: the header of that. input: the operation's line of JSON; None: it is beside the message, with its newline.
+    keep: where the working directory goes if the attempt left something in it.
     leave: the file that names handed-over processes. environment: entries added to the helper's own environment.
     sync: the claim and the outcome are synced to the disk. wanted: None: it refers to no secrets.
     """
 
     __slots__ = (
-        "arguments", "environment", "grace_s", "id", "input", "keep", "leave", "log", "number", "sync", "timeout_s",
-        "wanted", "work",
+        "arguments", "environment", "grace_s", "head", "id", "input", "keep", "leave", "log", "number", "state", "sync",
+        "timeout_s", "wanted", "work",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +66,9 @@ class Request:
         *,
         number: int,
         id: str,
-        input: int,
+        state: str,
+        head: str,
+        input: bytes | None,
         log: str,
         work: str,
         keep: str,
@@ -78,6 +82,8 @@ class Request:
     ) -> None:
         self.number = number
         self.id = id
+        self.state = state
+        self.head = head
         self.input = input
         self.log = log
         self.work = work
@@ -92,36 +98,49 @@ class Request:
 
     def encode(self) -> bytes:
         """Raises ValueError where a field holds a NUL or the whole is longer than MESSAGE_BYTES_MAX."""
+        size = str(len(self.input)) if self.input is not None else ""
         fields = [
-            str(self.number), self.id, str(self.input), self.log, self.work, self.keep, self.leave,
+            str(self.number), size, self.id, self.state, self.head, self.log, self.work, self.keep, self.leave,
             repr(self.timeout_s), repr(self.grace_s), "1" if self.sync else "0",
             str(len(self.arguments)), str(len(self.environment)), *self.arguments, *self.environment,
-            *(self.wanted.fields() if self.wanted is not None else ()),
+            *(self.wanted.fields() if self.wanted is not None else ()), "",
         ]  # fmt: skip
         data = "\0".join(fields).encode("utf-8", "surrogateescape")
         if data.count(0) != len(fields) - 1:
             raise ValueError(f"starting {self.id}: a path, argument or variable holds a NUL character")
+        data += self.input or b""
         if len(data) > MESSAGE_BYTES_MAX:
             raise ValueError(f"starting {self.id}: paths and arguments take {len(data)} bytes, {MESSAGE_BYTES_MAX} fit")
         return data
 
     @classmethod
     def decode(cls, data: bytes) -> Request:
-        fields = data.decode("utf-8", "surrogateescape").split("\0")
-        arguments_end = 12 + int(fields[10])
-        environment_end = arguments_end + int(fields[11])
+        _, carried = number_and_carried(data)
+        size = 0 if carried else int(data.split(b"\0", 2)[1])
+        end = len(data) - size
+        fields = data[: end - 1].decode("utf-8", "surrogateescape").split("\0")
+        arguments_end = 14 + int(fields[12])
+        environment_end = arguments_end + int(fields[13])
         return cls(
             number=int(fields[0]),
-            id=fields[1],
-            input=int(fields[2]),
-            log=fields[3],
-            work=fields[4],
-            keep=fields[5],
-            leave=fields[6],
-            timeout_s=float(fields[7]),
-            grace_s=float(fields[8]),
-            sync=fields[9] == "1",
-            arguments=fields[12:arguments_end],
+            id=fields[2],
+            state=fields[3],
+            head=fields[4],
+            input=None if carried else data[end:],
+            log=fields[5],
+            work=fields[6],
+            keep=fields[7],
+            leave=fields[8],
+            timeout_s=float(fields[9]),
+            grace_s=float(fields[10]),
+            sync=fields[11] == "1",
+            arguments=fields[14:arguments_end],
             environment=fields[arguments_end:environment_end],
             wanted=Wanted.of(fields[environment_end:]) if len(fields) > environment_end else None,
         )
+
+
+def number_and_carried(data: bytes) -> tuple[int, bool]:
+    """Of an encoded request: its number, and whether a descriptor with the input comes beside it."""
+    number, size, _ = data.split(b"\0", 2)
+    return int(number), not size

@@ -3,19 +3,21 @@
 It is a fork of the frozen helper (`forker`), has a session of its own, serves one attempt at a time and holds no
 descriptor of another one:
 
- 1. re-take the lock that it inherited: whoever cannot, is late, and goes
- 2. look at the claim under the lock: a poisoned or used one means go, without a trace
- 3. open the log, take the working directory, put the input into an anonymous file
- 3a. only if it refers to secrets: have their values (`resolving`), and a filter for what it will write (`outlet`)
- 4. claim: from here on "it never started" cannot be said any more
+ 1. make the state file exclusively, lock it, look whether it is still empty: whoever cannot, or finds something in it,
+    is late (a recovery has poisoned it, or another shim has it), and goes without a trace
+ 2. open the log, take the working directory, put the input into an anonymous file
+ 3. only if it refers to secrets: have their values (`resolving`), and a filter for what it will write (`outlet`)
+ 4. claim: from here on "it never started" cannot be said any more. Header, claim and input are one write, unless there
+    are secrets: then header and input are written before 3
  5. become sub-reaper, spawn the operation in a process group of its own
  6. wait: for the end, for the timeout, for a cancel (its record, then SIGTERM), and for the log to need cutting
  7. end what is left of the tree: TERM, grace, KILL; except what the operation handed over
  8. write the outcome, whole, by one call; close everything: the lock is free
 
 If secrets cannot be had the attempt ends before 4, with an outcome and a result that says so. If anything else goes
-wrong before 4 the reason goes into the note and nothing ran. After 4 it goes there too, but only a written outcome
-counts: a shim that could not wait for its child writes none, because a guessed one would be a lie.
+wrong before 4 the reason goes into the note and nothing ran; without room for that, nothing stays. After 4 it goes
+there too, but only a written outcome counts: a shim that could not wait for its child writes none, because a guessed
+one would be a lie.
 
 The operation is not made to die with the shim (PDEATHSIG): that takes a fork with Python in the child, a sixth of what
 an attempt costs, for the case that a shim is shot while no daemon lives. Whoever finds a dead shim ends its tree first.
@@ -29,7 +31,8 @@ import os
 import signal
 import time
 
-from . import processes, statefile
+from . import processes
+from .held import HeldState
 from .logcap import LogCap
 from .request import SECRETS_VARIABLE, TOKEN_VARIABLE, Request, Wanted
 
@@ -53,29 +56,35 @@ class Refused(Exception):
 
 
 class Shim:
-    """state: the descriptor of the state file, with the lock in it. environment: of every operation.
+    """input: a descriptor of the input, where it is not in the request. environment: of every operation.
 
     scores: /proc/self/oom_score_adj of the shim and of the operation, empty where there is none.
     """
 
     def __init__(
-        self, state: int, request: Request, boot: str, environment: dict[str, str], scores: tuple[bytes, bytes]
+        self, request: Request, input: int | None, boot: str, environment: dict[str, str], scores: tuple[bytes, bytes]
     ) -> None:
-        self._state = state
         self._request = request
+        self._input = input if input is not None else -1
+        self._state = HeldState(request.state, request.head.encode(), request.sync)
         self._boot = boot
         self._environment = environment
         self._scores = scores
         self._timed_out = False
         self._cancelled = False
         self._kill_at = _FOREVER
-        self._open = [state]
+        self._open = [] if input is None else [input]
         self._tell: dict[str, str] = {}
         self._remove: list[str] = []
         self._outlet: Outlet | None = None
         self._secrets = -1
         self._finished = False
         self._unwritten: str | None = None
+
+    @property
+    def errno(self) -> int:
+        """After run: why not even the state file could be made; 0 where that was not so."""
+        return self._state.errno
 
     def run(self) -> bool:
         """The whole life of the attempt. True: nothing of it is left in this process, which may serve another one."""
@@ -88,17 +97,21 @@ class Shim:
             for path in self._remove:
                 os.unlink(path)  # noqa: PTH108
             while self._open:
-                os.close(self._open.pop())  # The state file last: its lock says that all is over.
+                os.close(self._open.pop())
+            self._state.close()  # Last: its lock says that all is over.
 
     def _live(self) -> bool:
+        if not self._state.take():
+            return True
         try:
-            self._take_lock()
             self._prepare()
-            if self._request.wanted is not None and not self._obtain(self._request.wanted):
-                return False
+            if self._request.wanted is not None:
+                self._state.write(self._input_line())
+                if not self._obtain(self._request.wanted):
+                    return False
             self._claim()
-        except (Refused, OSError, ValueError, statefile.Torn) as reason:
-            self._note(reason)
+        except (Refused, OSError, ValueError) as reason:
+            self._state.give_up(self._input_line(), reason)
             return self._request.wanted is None
         try:
             main = self._spawn()
@@ -107,25 +120,10 @@ class Shim:
             self._main = main
             return self._outlive(main) and self._outlet is None  # Who has seen secrets serves nobody else.
         except Exception as reason:
-            self._note(reason)
+            self._state.note(reason)
             return False
 
     # --- before the claim --------------------------------------------------------------------------------------------
-
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os._exit(error.errno or 1)  # Someone else decides about this attempt now: not even a note may be written.
-        content = os.pread(self._state, statefile.REGIONS_END, 0)
-        if statefile.layout_of(content) != statefile.LAYOUT:
-            os._exit(errno.EPROTO)
-        claim = content[statefile.CLAIM[0] : sum(statefile.CLAIM)]
-        outcome = content[statefile.OUTCOME[0] : sum(statefile.OUTCOME)]
-        if claim.strip(b"\0") or outcome.strip(b"\0"):
-            os._exit(errno.EEXIST)
-        if statefile.fields_of(content, statefile.HEADER).get("id") != self._request.id:
-            os._exit(errno.EINVAL)
 
     def _prepare(self) -> None:
         request = self._request
@@ -140,12 +138,20 @@ class Shim:
         if os.listdir(self._work):  # noqa: PTH208
             raise Refused("the working directory is not empty")
         os.fchdir(self._work)
-        self._input = self._anonymous_file("input")
-        self._open.append(self._input)
-        _fill(self._input, os.pread(self._state, request.input, statefile.REGIONS_END) + b"\n")
+        if request.input is not None:
+            self._input = self._anonymous_file("input")
+            self._open.append(self._input)
+            _fill(self._input, request.input + b"\n")
+        os.lseek(self._input, 0, os.SEEK_SET)
         self._tell = dict(entry.partition("=")[::2] for entry in request.environment)
         if token := self._tell.get(TOKEN_VARIABLE):
             self._tell[TOKEN_VARIABLE] = self._private_file("token", token.encode() + b"\n")
+
+    def _input_line(self) -> bytes:
+        """Without its newline."""
+        if self._request.input is not None:
+            return self._request.input
+        return os.pread(self._input, os.fstat(self._input).st_size - 1, 0)
 
     def _anonymous_file(self, name: str) -> int:
         """The operation must not get the state file itself: it could write into it."""
@@ -195,7 +201,7 @@ class Shim:
         if signal.SIGTERM not in signal.sigpending():
             return False
         signal.sigwait({signal.SIGTERM})
-        return self._grace_of_cancel() is not None
+        return self._state.grace_of_cancel(self._request.grace_s) is not None
 
     def _claim(self) -> None:
         pid = os.getpid()
@@ -208,9 +214,7 @@ class Shim:
         self._started_at = time.time_ns() // 1000
         self._began = time.clock_gettime(_BOOTTIME)
         fields: dict[str, object] = {"pid": pid, "start": me.start if me else 0, "boot": self._boot, "inode": inode}
-        statefile.write(self._state, statefile.CLAIM, fields)
-        if self._request.sync:
-            os.fdatasync(self._state)
+        self._state.claim(self._input_line(), fields)
 
     # --- the operation -----------------------------------------------------------------------------------------------
 
@@ -269,7 +273,7 @@ class Shim:
     # --- waiting -----------------------------------------------------------------------------------------------------
 
     def _outlive(self, main: int) -> bool:
-        cap = LogCap(self._log, self._state)
+        cap = LogCap(self._log, self._state.fd)
         status = self._wait(main, cap)
         ended_at = time.time_ns() // 1000
         timed_out, cancelled = self._timed_out, self._cancelled
@@ -280,7 +284,7 @@ class Shim:
         code = os.waitstatus_to_exitcode(status)
         if self._unwritten is not None:
             # A success without its result would be a lie.
-            self._note(OSError(f"what it reported could not be written: {self._unwritten}"))
+            self._state.note(OSError(f"what it reported could not be written: {self._unwritten}"))
             code = code or EXIT_UNWRITTEN
         self._write_outcome(
             {
@@ -312,7 +316,10 @@ class Shim:
             cap.look()
             self._keep_outlet()
             pause = min(cap.interval_s, max(0.0, deadline - now), max(POLL_S, self._kill_at - now))
-            if self._pause(pause) == signal.SIGTERM and (grace_s := self._grace_of_cancel()) is not None:
+            if (
+                self._pause(pause) == signal.SIGTERM
+                and (grace_s := self._state.grace_of_cancel(self._request.grace_s)) is not None
+            ):
                 self._cancelled = not self._timed_out
                 self._end_within(grace_s, time.clock_gettime(_BOOTTIME))
 
@@ -331,16 +338,6 @@ class Shim:
         """TERM to the whole tree now, KILL after the grace; a second call can only make it shorter."""
         self._kill_at = min(self._kill_at, now + grace_s)
         self._signal_tree(signal.SIGTERM)
-
-    def _grace_of_cancel(self) -> float | None:
-        """None: there is no record of a cancel, so the signal was meant for an attempt before this one."""
-        for _ in range(3):
-            try:
-                fields = statefile.fields_of(os.pread(self._state, statefile.REGIONS_END, 0), statefile.CANCEL)
-                return float(fields["grace"]) if fields else None
-            except (OSError, KeyError, ValueError, statefile.Torn):
-                continue  # It is being written again.
-        return self._request.grace_s
 
     def _pause(self, seconds: float) -> int | None:
         """Sleep until a child ends, a cancel comes or the time is over; the signal that came."""
@@ -375,7 +372,10 @@ class Shim:
                     asked.add((one.pid, one.start))
                     processes.send(one.pid, one.start, signal.SIGKILL if killing else signal.SIGTERM)
             cap.look()
-            if self._pause(pause) == signal.SIGTERM and (grace_s := self._grace_of_cancel()) is not None:
+            if (
+                self._pause(pause) == signal.SIGTERM
+                and (grace_s := self._state.grace_of_cancel(self._request.grace_s)) is not None
+            ):
                 self._kill_at = min(self._kill_at, time.clock_gettime(_BOOTTIME) + grace_s)
             pause = min(pause * 1.5, POLL_MAX_S, max(POLL_S, self._kill_at - time.clock_gettime(_BOOTTIME)))
 
@@ -437,16 +437,7 @@ class Shim:
     def _write_outcome(self, fields: dict[str, object]) -> None:
         if self._request.sync:
             os.fdatasync(self._log)
-        statefile.write(self._state, statefile.OUTCOME, fields)
-        if self._request.sync:
-            os.fdatasync(self._state)
-
-    def _note(self, reason: BaseException) -> None:
-        try:
-            text = statefile.free_text(str(reason) or repr(reason))
-            statefile.write(self._state, statefile.NOTE, {"why": text})
-        except OSError:
-            pass
+        self._state.outcome(fields)
 
 
 def _fill(fd: int, content: bytes) -> None:

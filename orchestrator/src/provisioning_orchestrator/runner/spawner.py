@@ -25,12 +25,13 @@ _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 @dataclass(frozen=True, slots=True)
 class Asked:
     """answered(pid, pidfd, errno): a shim has it (errno 0; pidfd -1 where there is none), or none could be had (pid 0).
-    lost(): the helper died with the request: nobody knows whether a shim has it. over(): after answered, the shim is
-    over with it; does not come where the helper dies first."""
+    lost(): the helper died with the request: nobody knows whether a shim has it. over(errno): after answered, the shim
+    is over with it. errno: why it could not even make the state file, else 0; None: the helper died, nobody will say.
+    """
 
     answered: Callable[[int, int, int], None]
     lost: Callable[[], None]
-    over: Callable[[], None]
+    over: Callable[[int | None], None]
     deadline: float
 
 
@@ -44,9 +45,10 @@ class Spawner:
         self._link: socket.socket | None = None
         self._asked: dict[int, Asked] = {}
         self._running: dict[int, Asked] = {}
-        self._backlog: deque[tuple[bytes, int]] = deque()
+        self._backlog: deque[tuple[bytes, int | None]] = deque()
         self._watchdog: asyncio.TimerHandle | None = None
         self._number = 0
+        self._writing = False
 
     @property
     def pid(self) -> int | None:
@@ -82,13 +84,13 @@ class Spawner:
     def ask(
         self,
         request: Request,
-        state: int,
+        input: int | None,
         *,
         answered: Callable[[int, int, int], None],
         lost: Callable[[], None],
-        over: Callable[[], None],
+        over: Callable[[int | None], None],
     ) -> None:
-        """Ask for a shim; answered or lost is called later, exactly once. `state` must stay open until then.
+        """Ask for a shim; answered or lost is called later, exactly once. `input` must stay open until then.
 
         Raises OSError (no helper can be made) and ValueError (the request does not fit): then none is called.
         """
@@ -99,7 +101,7 @@ class Spawner:
         self._asked[request.number] = Asked(answered, lost, over, self._loop.time() + ANSWER_TIMEOUT_S)
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(ANSWER_TIMEOUT_S, self._look_for_silence)
-        self._backlog.append((message, state))
+        self._backlog.append((message, input))
         self._write()
 
     def close(self) -> None:
@@ -121,17 +123,21 @@ class Spawner:
         if link is None:
             return
         while self._backlog:
-            message, state = self._backlog[0]
+            message, input = self._backlog[0]
+            beside = [] if input is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [input]))]
             try:
-                link.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [state]))])
+                link.sendmsg([message], beside)
             except BlockingIOError:
+                self._writing = True
                 self._loop.add_writer(link.fileno(), self._write)
                 return
             except OSError:
                 self._lose()
                 return
             self._backlog.popleft()
-        self._loop.remove_writer(link.fileno())
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(link.fileno())
 
     def _read(self) -> None:
         while self._link is not None:
@@ -148,7 +154,7 @@ class Spawner:
             if kind == b"over":
                 running = self._running.pop(int(numbers[0]), None)
                 if running is not None:
-                    running.over()
+                    running.over(int(numbers[1]))
             else:
                 number, pid, error = map(int, numbers)
                 self._answered(number, pid, error, _descriptor_in(ancillary))
@@ -176,6 +182,7 @@ class Spawner:
 
     def _lose(self) -> None:
         process = self._process
+        running = list(self._running.values())
         self._drop()
         if process is not None:
             process.kill()
@@ -183,6 +190,8 @@ class Spawner:
         asked, self._asked = self._asked, {}
         for each in asked.values():
             each.lost()
+        for each in running:
+            each.over(None)
 
     def _drop(self) -> None:
         if self._link is not None:
@@ -192,6 +201,7 @@ class Spawner:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._watchdog = None
+        self._writing = False
         self._link = None
         self._process = None
         self._backlog.clear()

@@ -1,12 +1,16 @@
-"""The start of an attempt: its state file, exclusively and locked, then a shim. Nothing is recorded after the spawn."""
+"""The start of an attempt: a shim is asked for, which makes the state file and locks it. Nothing is recorded here.
+
+What was asked for and not begun by the time this daemon dies never starts: whoever recovers makes the state file first,
+with the poison in it, and the late shim finds that it is there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import secrets
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,11 +26,11 @@ from provisioning_orchestrator.ports import (
 
 from . import processes, statefile
 from .command import Interpreters, Refusal
-from .files import AttemptDirectories, AttemptFiles, sync_directory
+from .files import AttemptDirectories, AttemptFiles
 from .filter import own_directory
 from .library import LibraryFiles
 from .references import INLINE_BYTES_MAX, Resolver, may_refer, references_in
-from .request import TOKEN_VARIABLE, Request, Wanted
+from .request import INPUT_BYTES_MAX, TOKEN_VARIABLE, Request, Wanted
 from .spawner import Spawner
 from .watch import Watched, Watcher
 from .workdirs import WorkDirectories
@@ -77,28 +81,31 @@ class Starter:
             settled.set_result(None)
             return
         wanted = await self._wanted(spec) if may_refer(spec.input) else None
-        try:
-            work = self._work.take()
-        except OSError as error:
-            raise _no_room(spec.id, error) from error
-        header = self._header(spec, work) | ({"secrets": len(wanted.names)} if wanted is not None else {})
-        try:
-            state = self._create(spec, files, header)
-        except FileExistsError:
-            self._work.give_back(work, files.kept)
+        if os.path.exists(files.state):  # noqa: PTH110
             self._find(spec.id, files)
             settled.set_result(None)
             return
+        try:
+            self._directories.make(spec.id.workflow)
+            work = self._work.take()
         except OSError as error:
-            self._work.give_back(work, files.kept)
             raise _no_room(spec.id, error) from error
-        crash_point("after-state-file")
-        await self._go(spec, Watched(spec.id, files, work, command), state, str(header["mark"]), wanted, settled)
+        watched = Watched(spec.id, files, work, command, f"{spec.id}:{secrets.token_hex(8)}")
+        try:
+            request = self._request(spec, watched, wanted)
+            input = _beside(spec.input) if request.input is None else None
+            crash_point("before-spawn")
+            self._ask(request, spec.id, watched, input, settled)
+        except BaseException as error:
+            self._work.give_back(work, files.kept)
+            if isinstance(error, OSError):
+                raise _no_room(spec.id, error) from error
+            raise
 
-    def _header(self, spec: AttemptSpec, work: str) -> dict[str, object]:
-        return {
+    def _head(self, spec: AttemptSpec, mark: str, work: str, names: int = 0) -> bytes:
+        fields: dict[str, object] = {
             "id": spec.id,
-            "mark": f"{spec.id}:{secrets.token_hex(8)}",
+            "mark": mark,
             "boot": self._watcher.boot.id,
             "fence": spec.fence,
             "sync": int(self._sync),
@@ -109,19 +116,9 @@ class Starter:
             "operation": spec.operation,
             "at": time.time_ns() // 1000,
         }
-
-    def _create(self, spec: AttemptSpec, files: AttemptFiles, header: dict[str, object]) -> int:
-        """The state file with its lock taken. Raises OSError (FileExistsError: it is there): then nothing is left."""
-        self._directories.make(spec.id.workflow)
-        state = os.open(files.state, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write_all(state, statefile.new_content(header, spec.input))
-        except BaseException:
-            os.unlink(files.state)  # noqa: PTH108
-            os.close(state)
-            raise
-        return state
+        if names:
+            fields["secrets"] = names
+        return statefile.head(fields).rstrip(b"\0")
 
     async def _wanted(self, spec: AttemptSpec) -> Wanted | None:
         """The secrets that it refers to: names only, here and in all that is stored. None: it refers to none."""
@@ -132,28 +129,7 @@ class Starter:
         by = self._resolver
         return Wanted(names, list(by.command), by.timeout_s, by.directory_of(spec.id), list(by.environment))
 
-    async def _go(
-        self,
-        spec: AttemptSpec,
-        watched: Watched,
-        state: int,
-        mark: str,
-        wanted: Wanted | None,
-        settled: asyncio.Future[None],
-    ) -> None:
-        try:
-            if self._sync:
-                await asyncio.to_thread(_sync, state, watched.files)
-            request = self._request(spec, watched, mark, wanted)
-            crash_point("before-spawn")
-            self._ask(request, spec.id, watched, state, settled)
-        except BaseException as error:
-            self._take_back(watched, state)
-            if isinstance(error, OSError):
-                raise _no_room(spec.id, error) from error
-            raise
-
-    def _request(self, spec: AttemptSpec, watched: Watched, mark: str, wanted: Wanted | None) -> Request:
+    def _request(self, spec: AttemptSpec, watched: Watched, wanted: Wanted | None) -> Request:
         files = watched.files
         # With secrets it writes into memory, and a filter makes of that what is kept.
         private = wanted.directory if wanted is not None else None
@@ -161,7 +137,7 @@ class Starter:
             f"PROVISIONING_RESULT={files.result if private is None else private + '/result'}",
             f"PROVISIONING_EVENTS={files.events if private is None else private + '/events'}",
             f"PROVISIONING_LEAVE={files.leave}",
-            f"{processes.MARK_VARIABLE}={mark}",
+            f"{processes.MARK_VARIABLE}={watched.mark}",
         ]
         if private is not None:
             environment.append(f"PROVISIONING_PRIVATE={own_directory(private)}")
@@ -173,7 +149,9 @@ class Starter:
         return Request(
             number=0,
             id=str(spec.id),
-            input=len(spec.input),
+            state=files.state,
+            head=self._head(spec, watched.mark, watched.work, len(wanted.names) if wanted else 0).decode(),
+            input=None if len(spec.input) > INPUT_BYTES_MAX or b"\0" in spec.input else spec.input,
             log=files.log,
             work=self._work.path(watched.work),
             keep=files.kept,
@@ -187,39 +165,43 @@ class Starter:
         )
 
     def _ask(
-        self, request: Request, id: AttemptId, watched: Watched, state: int, settled: asyncio.Future[None]
+        self,
+        request: Request,
+        id: AttemptId,
+        watched: Watched,
+        input: int | None,
+        settled: asyncio.Future[None],
     ) -> None:
+        def sent() -> None:
+            if input is not None:
+                os.close(input)
+
         def answered(pid: int, pidfd: int, error: int) -> None:
+            sent()
             if pid == 0:
-                self._take_back(watched, state)
+                self._work.give_back(watched.work, watched.files.kept)
                 if not settled.done():
                     settled.set_exception(_no_room(id, OSError(error, os.strerror(error))))
                 return
             crash_point("after-spawn")
-            os.close(state)
             self._watcher.watch(watched, pidfd)
             if not settled.done():
                 settled.set_result(None)
 
         def lost() -> None:
-            os.close(state)  # First: the lock must be held only if a shim has it.
+            sent()
             self._watcher.find(watched)
             if not settled.done():
                 settled.set_result(None)
 
-        def over() -> None:
-            self._watcher.over_with(watched)
+        def over(error: int | None) -> None:
+            self._watcher.over_with(watched, error)
 
-        self._spawner.ask(request, state, answered=answered, lost=lost, over=over)
-
-    def _take_back(self, watched: Watched, state: int) -> None:
-        """Nothing runs and nobody else holds the descriptor: as if the start had not been asked for."""
         try:
-            os.unlink(watched.files.state)  # noqa: PTH108
-        except OSError:
-            pass
-        os.close(state)
-        self._work.give_back(watched.work, watched.files.kept)
+            self._spawner.ask(request, input, answered=answered, lost=lost, over=over)
+        except BaseException:
+            sent()
+            raise
 
     def _refuse(self, spec: AttemptSpec, files: AttemptFiles, reason: str) -> None:
         """The operation cannot be run at all: an end like any other, written down before it is told."""
@@ -238,7 +220,7 @@ class Starter:
             self._directories.make(spec.id.workflow)
             fd = os.open(files.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                _write_all(fd, statefile.new_content(self._header(spec, ""), text, claim, outcome))
+                _write_all(fd, statefile.new_content(self._head(spec, f"{spec.id}:", ""), text, claim, outcome))
             finally:
                 os.close(fd)
         except FileExistsError:
@@ -260,9 +242,19 @@ def _write_all(fd: int, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _sync(state: int, files: AttemptFiles) -> None:
-    os.fdatasync(state)
-    sync_directory(files.directory)
+def _beside(input: bytes) -> int:
+    """An anonymous file with a large input. Raises OSError."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("input", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    try:
+        _write_all(fd, input + b"\n")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _no_room(id: AttemptId, error: OSError) -> StartRefused:

@@ -1,18 +1,18 @@
 """The state file of an attempt: layout 1, in words in contract/attempt.json.
 
     offset  size  region   written by   what
-         0   768  header   daemon       which attempt, which boot, which limits; before anything runs
+         0   768  header   shim         which attempt, which boot, which limits, in the daemon's words
        768   256  claim    shim         "I run it" (pid, start time, boot) - or the daemon's "poisoned": nobody will
       1024   512  outcome  shim         how it ended: whole or not at all
       1536    64  hole     shim         which bytes of the log were cut
       1600    64  cancel   daemon       the grace of a cancel, before its SIGTERM
       1664   384  note     shim         what went wrong before the operation ran
-      2048        input    daemon       the operation's line of JSON
+      2048        input    shim         the operation's line of JSON
 
-A region is empty (only NULs), whole (`key=value … crc=… end`, newline, NULs), or torn. The file is also the lock: its
-flock is taken by the daemon before the shim exists, inherited by the shim and never released but by the death of its
-last holder (never LOCK_UN, which would release it for all). All regions lie in one page and are written whole when the
-file is made, so writing the outcome needs no room on a full disk.
+A region is empty (only NULs), whole (`key=value … crc=… end`, newline, NULs), or torn. The file is also the lock: the
+shim makes it exclusively, takes its flock, and goes if it is not empty any more. Nobody releases the lock but by
+closing it (never LOCK_UN, which would release it for all). All regions lie in one page and are written by one call
+before anything runs, so writing the outcome needs no room on a full disk.
 
 The frozen helper imports this module too: nothing but built-in modules here.
 """
@@ -97,7 +97,13 @@ def layout_of(content: bytes) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
-def new_content(header: dict[str, object], input: bytes, claim: bytes = b"", outcome: bytes = b"") -> bytes:
+def head(fields: dict[str, object]) -> bytes:
+    """The header's record. Raises ValueError if it is too long."""
+    return record(HEADER, fields, MAGIC + b"%d " % LAYOUT)
+
+
+def new_content(head: bytes, input: bytes, claim: bytes = b"", outcome: bytes = b"") -> bytes:
     """All of a new state file: every region present, so that no later write needs room."""
-    head = record(HEADER, header, MAGIC + b"%d " % LAYOUT)
-    return (head + claim.ljust(CLAIM[1], b"\0") + outcome.ljust(OUTCOME[1], b"\0")).ljust(REGIONS_END, b"\0") + input
+    return (head.ljust(HEADER[1], b"\0") + claim.ljust(CLAIM[1], b"\0") + outcome.ljust(OUTCOME[1], b"\0")).ljust(
+        REGIONS_END, b"\0"
+    ) + input

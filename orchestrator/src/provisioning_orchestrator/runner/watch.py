@@ -57,18 +57,35 @@ Ending = Exited | NeverStarted | Vanished
 class Watched:
     """An attempt that is alive as far as this daemon knows.
 
-    work: its working directory's name, where this daemon gave it one. pidfd: its shim's, -1 without. shim: the shim's
-    pid and start time, once its claim was looked at. command: what was to be executed, where this daemon started it.
-    ending: its end is being dealt with by a task, and nobody else may.
+    work, mark: its working directory's name and its mark, where this daemon asked for it; else empty. pidfd: its
+    shim's, -1 without. shim: the shim's pid and start time, once its claim was looked at. command: what was to be
+    executed, where this daemon started it. asked: a shim has it, which has perhaps not made its state file yet, and
+    will tell when it is over. ending: its end is being dealt with by a task, and nobody else may.
     """
 
-    __slots__ = ("cancel_grace_s", "command", "ending", "files", "id", "pidfd", "reports", "shim", "work")
+    __slots__ = (
+        "asked",
+        "cancel_grace_s",
+        "command",
+        "ending",
+        "files",
+        "id",
+        "mark",
+        "pidfd",
+        "reports",
+        "shim",
+        "work",
+    )
 
-    def __init__(self, id: AttemptId, files: AttemptFiles, work: str = "", command: Sequence[str] = ()) -> None:
+    def __init__(
+        self, id: AttemptId, files: AttemptFiles, work: str = "", command: Sequence[str] = (), mark: str = ""
+    ) -> None:
         self.id = id
         self.files = files
         self.work = work
         self.command = list(command)
+        self.mark = mark
+        self.asked = False
         self.reports = ReportReader(id, files.events)
         self.pidfd = -1
         self.shim: tuple[int, int] | None = None
@@ -128,31 +145,45 @@ class Watcher:
     # --- watching ----------------------------------------------------------------------------------------------------
 
     def watch(self, watched: Watched, pidfd: int) -> None:
-        """pidfd: of its shim, -1 where that has ended already or there are none."""
+        """pidfd: of its shim, -1 where none could be had or there are none: then its lock is looked at."""
         self.watched[watched.id] = watched
         self._busy.set()
+        watched.asked = True
         if pidfd >= 0:
             watched.pidfd = pidfd
             self._loop.add_reader(pidfd, self._noticed, watched)
         else:
-            self._loop.call_soon(self.conclude, watched)
+            self._polled.setdefault(watched.id)
 
-    def over_with(self, watched: Watched) -> None:
-        """Its shim says that it is over with it (and may serve another attempt)."""
+    def over_with(self, watched: Watched, error: int | None) -> None:
+        """Its shim says that it is over with it (and may serve another attempt).
+
+        error: the errno for want of which the shim could not even make the state file, else 0. None: nobody will say
+        when it is over, because the helper has died.
+        """
         if self.watched.get(watched.id) is watched and not watched.ending:
-            self._noticed(watched)
+            self._noticed(watched, error)
 
     def find(self, watched: Watched) -> None:
         """Whether it is alive is not known: watch it, or tell its end."""
         self.watched[watched.id] = watched
         self.conclude(watched)
 
-    def conclude(self, watched: Watched) -> None:
-        """Its shim seems to be gone: find out, and tell. What is still alive is looked at again and again."""
+    def conclude(self, watched: Watched, error: int | None = None) -> None:
+        """Its shim seems to be gone: find out, and tell. What is still alive is looked at again and again.
+
+        error: as in over_with; None: it is not certain that its shim is gone.
+        """
         if self._closed or watched.ending or watched.id not in self.watched:
             return
         crash_point("before-outcome-read")
-        finding = self._classify(watched)
+        finding = self._classify(watched, error is not None)
+        if watched.mark and finding.header.get("mark", watched.mark) != watched.mark:
+            # An earlier daemon's shim was quicker: what is watched is its attempt.
+            self._work.give_back(watched.work, watched.files.kept)
+            watched.work = watched.mark = ""
+        if error and isinstance(finding.verdict, NeverStarted):
+            finding = replace(finding, verdict=NeverStarted(f"its shim could not begin: {os.strerror(error)}"))
         if isinstance(finding.verdict, Alive):
             self._follow(watched, finding)
             return
@@ -170,12 +201,16 @@ class Watcher:
         """Write the wish into the state file, then wake the shim; what is not possible now is tried again."""
         watched.cancel_grace_s = None
         try:
-            fd = os.open(watched.files.state, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(watched.files.state, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                statefile.write(fd, statefile.CANCEL, {"grace": float(grace_s)})
+                begun = os.pread(fd, 1, 0) != b""
+                if begun:  # Before, its shim would write over it.
+                    statefile.write(fd, statefile.CANCEL, {"grace": float(grace_s)})
             finally:
                 os.close(fd)
         except OSError:
+            begun = False
+        if not begun:
             self._cancel_later(watched, grace_s)
             return
         if watched.pidfd >= 0:
@@ -190,15 +225,16 @@ class Watcher:
         self._cancels.add(watched.id)
         self._busy.set()
 
-    def _classify(self, watched: Watched) -> Finding:
+    def _classify(self, watched: Watched, gone: bool = False) -> Finding:
         try:
-            return classify(watched.id, watched.files, self.boot)
-        except OSError:  # No descriptor is free, or the disk does not answer: nothing can be said now.
+            return classify(watched.id, watched.files, self.boot, gone)
+        except OSError:  # No descriptor is free, the disk is full or does not answer: nothing can be said now.
             return Finding(Alive())
 
-    def _noticed(self, watched: Watched) -> None:
+    def _noticed(self, watched: Watched, error: int | None = 0) -> None:
         self._unwatch(watched)
-        self.conclude(watched)
+        watched.asked = False
+        self.conclude(watched, error)
 
     def _unwatch(self, watched: Watched) -> None:
         if watched.pidfd >= 0:
@@ -390,9 +426,11 @@ class Watcher:
         turn = Turn()
         for id in tuple(islice(self._polled, LOCKS_AT_ONCE)):
             self._polled.pop(id, None)
-            if id in self.watched:
+            watched = self.watched.get(id)
+            if watched is not None:
                 self._polled[id] = None
-                self.conclude(self.watched[id])
+                if not watched.asked or os.path.exists(watched.files.state):  # noqa: PTH110
+                    self.conclude(watched)
             await turn.over()
         for id in tuple(self._cancels):
             self._cancels.discard(id)
