@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +13,20 @@ import pytest
 from provisioning_orchestrator.ports import AttemptReported, Exited, NeverStarted, Vanished
 
 from .host import Host, alive, an_id, number_in, run, shim_of, until
-
-VALUE = "correct-horse/battery 'staple'"
-VALUES = {"db": VALUE, "team/token": "tok-1234567890"}
-PARAMS = {"password": "secret://db", "more": [{"token": "secret://team/token"}], "text": "no secret://db"}
-
-
-class Vault:
-    """A resolver: a program with a file of answers, that notes when it was asked."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path / "vault"
-        self.path.mkdir()
-        self.asked = self.path / "asked"
-        self.program = self.path / "resolve"
-        self.answers(VALUES)
-        self.does('cat >> "$HERE/asked"; echo >> "$HERE/asked"; cat "$HERE/answer"')
-
-    def does(self, script: str) -> None:
-        self.program.write_text(f"#!/bin/sh\nHERE='{self.path}'\n{script}\n")
-        self.program.chmod(0o755)
-
-    def answers(self, values: dict[str, str], **failures: Any) -> None:
-        (self.path / "answer").write_text(json.dumps({"secrets": values, "failures": failures}))
+from .vault import (
+    ALL_LINES,
+    LINES,
+    PARAMS,
+    VALUE,
+    VALUES,
+    WRITES,
+    Vault,
+    assert_clean,
+    events_in,
+    filters_of,
+    replaced,
+    told,
+)
 
 
 @pytest.fixture
@@ -51,35 +40,6 @@ def host(tmp_path: Path, vault: Vault) -> Host:
     host.settings["secrets_command"] = (str(vault.program),)
     host.settings["secrets_timeout_s"] = 20.0
     return host
-
-
-def told(params: Any = PARAMS, **more: Any) -> bytes:
-    return json.dumps({"params": params, "results": {}, **more}).encode()
-
-
-def kept(host: Host) -> dict[str, bytes]:
-    """All files of the data directory."""
-    return {str(file): file.read_bytes() for file in host.data.rglob("*") if file.is_file()}
-
-
-def private_of(host: Host) -> list[Path]:
-    """What is left of the directories in memory."""
-    from provisioning_orchestrator.runner.references import private_root
-
-    root = Path(private_root(host.data))
-    return [root, *root.iterdir()] if root.exists() else []
-
-
-def forms(value: str) -> list[bytes]:
-    raw = value.encode()
-    return [raw, base64.b64encode(raw)[:-4], raw.hex().encode(), json.dumps(value)[1:-1].encode()]
-
-
-def assert_clean(host: Host) -> None:
-    for name, content in kept(host).items():
-        for value in VALUES.values():
-            assert not [form for form in forms(value) if form in content], name
-    assert private_of(host) == []
 
 
 def test_the_values_are_behind_a_descriptor_and_the_reference_stays_in_the_input(host: Host, vault: Vault) -> None:
@@ -304,39 +264,6 @@ def test_a_resolver_dies_with_its_shim_and_the_attempt_never_started(host: Host,
     assert_clean(host)
 
 
-LINES = 400
-WRITES = f"""
-import json, os, sys, time
-from pathlib import Path
-db = json.load(open(os.environ["PROVISIONING_SECRETS"]))["db"]
-for number in range({LINES}):
-    sys.stdout.write(f"line {{number}} {{db}}\\n")
-    sys.stdout.flush()
-    with open(os.environ["PROVISIONING_EVENTS"], "a") as events:
-        events.write(json.dumps({{"type": "progress", "message": f"{{number}} {{db}}"}}) + "\\n")
-    if number == {LINES // 2}:
-        Path(sys.argv[0] + ".half").write_text(f"{{os.getpid()}}\\n")
-        while not Path(sys.argv[0] + ".go").exists():
-            time.sleep(0.01)
-Path(os.environ["PROVISIONING_RESULT"]).write_text(json.dumps({{"result": db}}))
-"""
-ALL_LINES = [f"line {number} [secret db]" for number in range(LINES)]
-
-
-def filters_of(shim: int) -> list[int]:
-    """Its children that are not the operation: a fork has its name."""
-    children = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
-    return [int(pid) for pid in children if b"forker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def replaced(shim: int, shot: int) -> Callable[[], bool]:
-    return lambda: filters_of(shim) not in ([], [shot])
-
-
-def events_in(host: Host) -> list[str]:
-    return [json.loads(line)["message"] for line in host.file(an_id(1), ".events").read_text().splitlines()]
-
-
 def test_a_shot_filter_is_replaced_and_no_line_is_lost(host: Host) -> None:
     operation = host.operation("writes.py", WRITES)
     half, go = (host.library / "test" / f"writes.py.{word}" for word in ("half", "go"))
@@ -436,40 +363,6 @@ def test_half_a_secret_of_a_killed_operation_is_not_kept(host: Host) -> None:
     verdict = run(host.run(host.spec(operation, input=told())))
     assert isinstance(verdict, Exited) and verdict.signal == signal.SIGKILL
     assert host.log(an_id(1)) == b"before [secret db]"
-
-
-def test_a_slow_filter_is_waited_for_after_its_shim_was_shot(host: Host) -> None:
-    """It lives in a session of its own: what ends the rest of the attempt passes it by."""
-    operation = host.operation("writes.py", WRITES)
-    half = host.library / "test" / "writes.py.half"
-    stopped = host.path / "stopped"
-    slow = f"import time\\nfrom pathlib import Path\\nwhile not Path({str(stopped)!r}).exists(): time.sleep(0.01)\\n"
-    file = host.library / "test" / "writes.py"
-    file.write_text(slow.replace("\\n", "\n") + file.read_text())
-
-    async def body() -> None:
-        async with host.opened() as (dispatch, listener):
-            await dispatch.start(host.spec(operation, input=told()))
-            await until(lambda: len(filters_of(shim_of(host, an_id(1)))) == 1 if claimed(host) else False)
-            shim = shim_of(host, an_id(1))
-            (filter_,) = filters_of(shim)
-            os.kill(filter_, signal.SIGSTOP)
-            stopped.touch()
-            await until(number_in(half))
-            os.kill(shim, signal.SIGKILL)
-            await until(lambda: not alive(int(half.read_text())))
-            assert alive(filter_)
-            os.kill(filter_, signal.SIGCONT)
-            assert isinstance(await listener.end_of(an_id(1)), Vanished)
-            assert host.log(an_id(1)).decode().splitlines() == ALL_LINES[: LINES // 2 + 1]
-            await until(lambda: not alive(filter_))
-
-    run(body())
-    assert_clean(host)
-
-
-def claimed(host: Host) -> bool:
-    return host.file(an_id(1)).exists() and b"pid=" in host.file(an_id(1)).read_bytes()[768:1024]
 
 
 def test_where_shim_and_filter_are_shot_nothing_unredacted_is_left(host: Host) -> None:
