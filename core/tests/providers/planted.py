@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from provisioning_core.capabilities import PlanInfo, PowerAction
+from provisioning_core.capabilities import Fault, PlanInfo, PowerAction
 from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Created, Kind, Resource, Wish
 from provisioning_core.testing import ledger_terms as terms
@@ -249,6 +249,35 @@ class HidesThePrice(LedgerProvider):
 
 class OffersNoImages(LedgerProvider):
     def images(self) -> list[str]:
+        return []
+
+
+class _Drops(LedgerProvider):
+    dropped = ""
+
+    def create(self, wish: Wish, *, announce: Announce = lambda _: None) -> Created:
+        spec = {name: value for name, value in wish.spec.items() if name != self.dropped}
+        return super().create(replace(wish, spec=spec), announce=announce)
+
+
+class DropsKeys(_Drops):
+    dropped = "ssh_keys"
+
+
+class DropsUserData(_Drops):
+    dropped = "user_data"
+
+
+class DropsTheFirewall(_Drops):
+    dropped = "firewall"
+
+
+class DropsStorages(_Drops):
+    dropped = "storages"
+
+
+class PromisesWhatItRefuses(LedgerProvider):
+    def faults(self, wish: Wish, network: Mapping[str, Any] | None = None) -> list[Fault]:
         return []
 
 

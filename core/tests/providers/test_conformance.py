@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from provisioning_core.errors import ProviderError
+from provisioning_core.provider import Provider, Resource
 from provisioning_core.providers.local import destroy
 from provisioning_core.testing.provider_suite import ProviderSuite
 
@@ -24,6 +26,10 @@ class _Local(ProviderSuite):
     def isolation(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PROVISIONING_LOCAL_ISOLATION", self.level)
 
+    def told(self, provider: Provider, resource: Resource, name: str) -> Any:
+        """What can be looked at from inside is."""
+        return None if name in ("ssh_keys", "user_data") else super().told(provider, resource, name)
+
     def clean(self, workspace: Path) -> None:
         destroy(workspace)
         assert list(workspace.iterdir()) == []
@@ -37,6 +43,13 @@ class TestNamespaces(_Local):
 class TestProcesses(_Local):
     level = "process"
     kills = 5
+
+    def test_user_data_is_run(self, provider: Provider) -> None:
+        """It would run on the host itself."""
+        spec = {**self.server_spec, "user_data": "#!/bin/sh\ntrue\n"}
+        with pytest.raises(ProviderError) as refusal:
+            provider.create(self.wish("server", spec=spec))
+        assert refusal.value.code == "isolation_unavailable"
 
 
 @pytest.mark.usefixtures("images")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..capabilities import PlanInfo, PowerAction
+from ..capabilities import Fault, PlanInfo, PowerAction
 from ..errors import ProviderError
 from ..provider import Created, Kind, Resource, Wish
 from ..yamlfile import shown
@@ -47,7 +47,7 @@ class LedgerProvider:
     # --- the five verbs ----------------------------------------------------------------------------------------------
 
     def create(self, wish: Wish, *, announce: Callable[[Resource], None] = lambda _: None) -> Created:
-        if not wish.name.replace("-", "").isalnum() or not wish.name.isascii() or len(wish.name) > 63:
+        if not terms.is_name(wish.name):
             raise ProviderError(f"{shown(wish.name)} is no name", code="bad_name", retryable=False)
         spec = terms.normalize(wish.kind, wish.spec)
         call = {"kind": wish.kind, "name": wish.name, "key": wish.key, "intent": wish.intent, "pid": os.getpid()}
@@ -98,6 +98,9 @@ class LedgerProvider:
 
     def normalize(self, kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
         return terms.normalize(kind, spec)
+
+    def faults(self, wish: Wish, network: Mapping[str, Any] | None = None) -> builtins.list[Fault]:
+        return terms.faults(wish)
 
     def update(self, id: str, wish: Wish) -> Resource:
         """It stops what has to be stopped, changes one field after the other, and starts again what it has stopped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from ..capabilities import Capabilities, Effect, Flag, PlanInfo
+from ..capabilities import Capabilities, Effect, Fault, Flag, PlanInfo
 from ..errors import ProviderError, UsageError
 from ..names import PLAN, PLAN_WORDS, USER_DATA_MAX
 from ..params import (
@@ -21,7 +21,8 @@ from ..params import (
     one_of,
     text,
 )
-from ..provider import Kind
+from ..provider import Kind, Wish
+from ..yamlfile import shown
 
 ZONES = ("ledger", "fi-hel1", "de-fra1", "us-nyc1")
 IMAGES = ("debian-13", "debian-12", "ubuntu-24.04", "alpine-3.22")
@@ -88,6 +89,19 @@ def normalize(kind: Kind, spec: Mapping[str, Any]) -> dict[str, Any]:
         "firewall": sorted((_rule(rule) for rule in given.get("firewall", ())), key=lambda rule: str(rule.values())),
         "storages": sorted((_storage(each) for each in given.get("storages", ())), key=lambda each: str(each["name"])),
     }
+
+
+def is_name(name: str) -> bool:
+    return name.isascii() and name.replace("-", "").isalnum() and len(name) <= 63
+
+
+def faults(wish: Wish) -> list[Fault]:
+    found = [] if is_name(wish.name) else [Fault("name", f"{shown(wish.name)} is no name", "bad_name")]
+    try:
+        normalize(wish.kind, wish.spec)
+    except ProviderError as error:
+        found.append(Fault("", error.message))
+    return found
 
 
 def _plan(given: Mapping[str, Any]) -> str:

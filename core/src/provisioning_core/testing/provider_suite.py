@@ -25,7 +25,9 @@ What can be set on the class:
     hostile_names, kills, simultaneous           how much of it: where a create takes seconds, less is enough
     seed           of the moments of the kills
 
-Hooks: `clean(workspace)` after each test; `make_unmanaged(provider, kind)` for the flag adopt.
+Hooks: `clean(workspace)` after each test; `make_unmanaged(provider, kind)` for the flag adopt; for the flags ssh_keys,
+user_data, firewall and storages `told(provider, resource, field)`, what the cloud knows of it, where its servers are on
+paper, and `run_on(resource, command, key)`, where one gets in by another way than the resource's `ssh`.
 """
 
 from __future__ import annotations
@@ -33,15 +35,16 @@ from __future__ import annotations
 import pytest
 
 # Before they are imported, so that a failed assertion says what it has compared.
-for _part in ("ground", "verbs", "changes", "catalogue", "processes"):
+for _part in ("ground", "verbs", "changes", "parts", "catalogue", "processes"):
     pytest.register_assert_rewrite(f"{__package__}.suite_{_part}")
 
 from .suite_catalogue import CatalogueTests  # noqa: E402
 from .suite_changes import ChangeTests, TermTests  # noqa: E402
 from .suite_ground import HOSTILE_NAMES as HOSTILE_NAMES  # noqa: E402
+from .suite_parts import PartTests  # noqa: E402
 from .suite_processes import ProcessTests  # noqa: E402
 from .suite_verbs import VerbTests  # noqa: E402
 
 
-class ProviderSuite(VerbTests, TermTests, ChangeTests, CatalogueTests, ProcessTests):
+class ProviderSuite(VerbTests, TermTests, ChangeTests, PartTests, CatalogueTests, ProcessTests):
     """All of it. The parts are classes of their own in the modules `suite_…` beside this one."""

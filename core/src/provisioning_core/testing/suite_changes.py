@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from ..capabilities import Adopting, Catalogue, Powering, Updating, capabilities_of, has_terms, normalized
+from ..capabilities import Adopting, Catalogue, Checking, Powering, Updating, capabilities_of, has_terms, normalized
 from ..errors import ProviderError
 from ..provider import Kind, Provider, Resource, Wish
 from .suite_ground import SuiteGround
@@ -47,6 +47,21 @@ class TermTests(SuiteGround):
                     provider.create(self.wish(kind, spec=spec))
                 _is_clear(refusal.value, bad)
                 assert provider.list(kind) == [], f"{bad} was refused, and made all the same"
+
+    def test_what_it_would_refuse_is_known_before_a_create(self, provider: Provider) -> None:
+        if not isinstance(provider, Checking):
+            pytest.skip("faults: the provider has no such verb; a plan knows what its `normalize` refuses")
+        for kind in self.kinds_of(provider):
+            good = self.wish(kind, spec=self.rich_spec(provider, kind), labels=LABELS)
+            assert provider.faults(good) == []
+            bad = [replace(good, spec={**good.spec, **fields}) for fields in _bad_specs(provider, kind)]
+            for wish in (*bad, replace(good, name="No Name", infra="../..")):
+                faults = provider.faults(wish)
+                assert faults and all(fault.message for fault in faults), "it would be promised"
+                with pytest.raises(ProviderError) as refusal:
+                    provider.create(wish)
+                assert not refusal.value.retryable
+            assert provider.list(kind) == []
 
     def test_what_is_observed_of_a_new_resource_is_what_was_wished(self, provider: Provider) -> None:
         self.needs_terms(provider)

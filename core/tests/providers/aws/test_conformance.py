@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning_core.doubles.aws import AwsDouble
-from provisioning_core.provider import Kind, Provider
+from provisioning_core.doubles.aws.keys import keys_of
+from provisioning_core.provider import Kind, Provider, Resource
 from provisioning_core.testing.provider_suite import ProviderSuite
 
 
@@ -28,6 +31,18 @@ class TestAws(ProviderSuite):
     @pytest.fixture(autouse=True)
     def at_the_double(self, double: AwsDouble) -> None:
         self.double = double
+
+    def told(self, provider: Provider, resource: Resource, name: str) -> Any:
+        if name not in ("ssh_keys", "user_data"):
+            return super().told(provider, resource, name)
+        import boto3
+
+        client: Any = boto3.client("ec2", endpoint_url=self.double.url, region_name="eu-central-1")
+        asked = client.describe_instance_attribute(InstanceId=resource.id, Attribute="userData")["UserData"]["Value"]
+        if name == "ssh_keys":
+            return keys_of(None, asked)
+        parts = message_from_bytes(b64decode(asked)).walk()
+        return "\n".join(str(part.get_payload(decode=True)) for part in parts)
 
     def make_unmanaged(self, provider: Provider, kind: Kind) -> str:
         import boto3

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provisioning_core.doubles.hetzner import HetznerDouble
-from provisioning_core.provider import Kind, Provider
+from provisioning_core.provider import Kind, Provider, Resource
 from provisioning_core.testing.provider_suite import ProviderSuite
 
 
@@ -27,6 +27,12 @@ class TestHetzner(ProviderSuite):
     @pytest.fixture(autouse=True)
     def at_the_double(self, double: HetznerDouble) -> None:
         self.double = double
+
+    def told(self, provider: Provider, resource: Resource, name: str) -> Any:
+        if name not in ("ssh_keys", "user_data"):
+            return super().told(provider, resource, name)
+        (entry,) = self.double.ledger.existing("server")
+        return entry.data["_keys" if name == "ssh_keys" else "_user_data"]
 
     def make_unmanaged(self, provider: Provider, kind: Kind) -> str:
         import hcloud

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from provisioning_core.doubles.upcloud import UpCloudDouble
-from provisioning_core.provider import Kind, Provider
+from provisioning_core.provider import Kind, Provider, Resource
 from provisioning_core.testing.provider_suite import ProviderSuite
 
 from ..machines import eventually
@@ -37,6 +37,12 @@ class TestUpCloud(ProviderSuite):
         assert self.double.ledger.existing() == []
         claims = workspace / ".provisioning" / "claims"
         assert not claims.exists() or list(claims.iterdir()) == []
+
+    def told(self, provider: Provider, resource: Resource, name: str) -> Any:
+        if name not in ("ssh_keys", "user_data"):
+            return super().told(provider, resource, name)
+        (entry,) = self.double.ledger.existing("server")
+        return entry.data[f"_{name}"]
 
     def make_unmanaged(self, provider: Provider, kind: Kind) -> str:
         disk = {"action": "create", "title": "theirs", "size": 10}
