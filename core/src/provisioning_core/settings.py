@@ -239,7 +239,7 @@ def _check_providers(path: Path, value: object) -> None:
 
 
 def _safe_settings(file: Path) -> dict[str, str]:
-    """What `settings:` of a workspace's file says. A file that is not good says nothing here; who opens it says why."""
+    """What `settings:` of a workspace's file says that is good. Who opens the file says what is not, and where."""
     try:
         data = file.read_bytes()
     except (OSError, ValueError):
@@ -254,4 +254,4 @@ def _safe_settings(file: Path) -> dict[str, str]:
         return {}
     settings = root.plain().get("settings") if root.kind() == "a mapping" else None
     found = settings if isinstance(settings, dict) else {}
-    return {name: value for name, value in found.items() if name in SAFE and isinstance(value, str)}
+    return {name: value for name, value in found.items() if name in SAFE and value in _CHOICES[name]}

@@ -42,8 +42,9 @@ def test_the_list_says_where_each_comes_from_and_what_it_can(program: Any, works
 
 
 def test_the_list_needs_no_workspace(program: Any, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    done = program("provider", "list", "-o", "name", "--workspace", str(tmp_path / "elsewhere"))
+    program.workspace = tmp_path / "elsewhere"
+    program.workspace.mkdir()
+    done = program("provider", "list", "-o", "name")
     assert (done.returncode, "local" in done.stdout.split()) == (0, True)
 
 

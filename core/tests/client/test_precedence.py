@@ -9,6 +9,7 @@ import pytest
 
 from provisioning_core.errors import UsageError
 from provisioning_core.settings import NAMES, SAFE, Setting, Settings
+from provisioning_core.workspace import load_workspace
 
 VALUES = {
     "url": ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "http://127.0.0.1:4"],
@@ -82,10 +83,11 @@ def test_a_workspaces_file_that_is_bad_keeps_nobody_from_asking_why(tmp_path: Pa
     assert Settings({}, {"HOME": "/nowhere"}, tmp_path).output() == Setting("table", "default")
 
 
-def test_a_value_of_the_workspace_that_is_no_choice_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "provisioning.yaml").write_text("name: x\nprovider: local\nsettings: {output: jason}\n")
-    with pytest.raises(UsageError, match=r"output \(from .*provisioning\.yaml\) is 'jason'"):
-        Settings({}, {"HOME": "/nowhere"}, tmp_path).output()
+def test_a_value_of_the_workspace_that_is_no_choice_is_told_by_who_reads_the_file(tmp_path: Path) -> None:
+    (tmp_path / "provisioning.yaml").write_text("name: x\nprovidr: local\nsettings: {output: jason}\n")
+    assert Settings({}, {"HOME": "/nowhere"}, tmp_path).output() == Setting("table", "default")
+    with pytest.raises(UsageError, match=r"2:1  providr: (.|\n)*3:20  settings\.output: 'jason' is not accepted"):
+        load_workspace(tmp_path, {})
 
 
 def test_without_one_upwards_the_active_workspace_is_used_and_only_then(tmp_path: Path) -> None:

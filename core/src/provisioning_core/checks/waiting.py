@@ -37,6 +37,13 @@ class Pair:
     tries: int = 0
     last: Answer = field(default_factory=lambda: Answer(False, "not asked yet"))
 
+    @property
+    def end(self) -> str:
+        """How it stood at the deadline, in words."""
+        if not self.tries:
+            return "had not answered the first try"
+        return f"after {self.tries} {'try' if self.tries == 1 else 'tries'}: {self.last.text}"
+
     def __str__(self) -> str:
         return self.target if self.source == self.target else f"{self.source} -> {self.target}"
 
@@ -59,7 +66,7 @@ def await_check(workspace: Workspace, params: Mapping[str, Any], say: Callable[[
     asyncio.run(_Waiting(question, pairs, servers, interval_s, say).all(began + deadline_s))
     bad = [pair for pair in pairs if not pair.last.good]
     if bad:
-        told = "; ".join(f"{pair} after {pair.tries} tries: {pair.last.text}" for pair in bad[:NAMED_MAX])
+        told = "; ".join(f"{pair} {pair.end}" for pair in bad[:NAMED_MAX])
         more = f"; and {len(bad) - NAMED_MAX} more" if len(bad) > NAMED_MAX else ""
         raise ProviderError(
             f"check {params['name']}: {question} was not good within {deadline_s:g} s: {told}{more}",

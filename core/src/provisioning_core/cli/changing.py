@@ -172,7 +172,8 @@ def _call(wish: Change, plan: Plan, done: Plan, allow: frozenset[str]) -> Call:
 
     infra, again = plan.infra, wish.command
     if wish.verb == "apply":
-        return Call("infra", "apply", infra, {"plan": plan_document(plan)}, again)
+        anew = f"provisioning infra plan {infra} --out {shlex.quote(str(wish.file))}"
+        return Call("infra", "apply", infra, {"plan": plan_document(plan)}, again, anew)
     if wish.resource == "infra":
         params: dict[str, Any] = {"allow": sorted(allow)} if allow and wish.verb == "create" else {}
         return Call("infra", wish.verb, infra, params, again)

@@ -11,6 +11,7 @@ from ..render.lines import plain_line
 from ..render.picture import FAILED, Picture
 from ..render.text import as_called, clean, clean_lines
 from . import exits
+from .advice import advice
 from .exits import Exit, Terminated
 from .libraries import library_roots
 from .session import Session
@@ -43,9 +44,10 @@ def run_directly(session: Session, call: Call, workspace: Workspace) -> None:
         session.say(f"  {as_called(call.again)}")
         raise Exit(exits.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exits.TERMINATED) from None
     if outcome.status != "succeeded":
-        show.tell_failures()
-        session.say("\nWhat exists is kept. The same again finds it and goes on:")
-        session.next_commands(("again", call.again), ("retried", f"{call.again} --orchestrated"))
+        advised = advice(show.tell_failures(), call.again, call.anew)
+        session.say(f"\nWhat exists is kept. {advised.words}")
+        retried = [("retried", f"{call.again} --orchestrated")] if advised.time_helps else []
+        session.next_commands(*advised.commands, *retried)
         raise Exit(exits.FAILED)
 
 
@@ -86,7 +88,8 @@ class _Show:
             if text is not None:
                 self._session.err.say(text)
 
-    def tell_failures(self) -> None:
+    def tell_failures(self) -> set[str]:
+        """Their codes."""
         terminal = self._session.err
         for failed in self._picture.lines(FAILED):
             terminal.say(f"\n{terminal.paint('Failed:', 'bad')} {clean(failed.label)}   {failed.code}")
@@ -97,6 +100,7 @@ class _Show:
                 terminal.say(f"  {terminal.paint('log, last lines', 'dim')}")
                 for text in tail:
                     terminal.say(f"    {clean(text)}")
+        return {failed.code for failed in self._picture.lines(FAILED)}
 
 
 def _described(task: DirectTask) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from ..render.picture import FAILED, UNKNOWN, Picture, TaskLine
 from ..render.terminal import Terminal
 from ..render.text import as_called, clean, clean_lines, fit, plural
 from ..render.tree import Row, headline, tree
+from .advice import advice
 from .session import Session
 
 LOG_LINES = 6
@@ -17,10 +18,13 @@ NAMES_SHOWN = 10
 ROWS = 24
 
 
-def tell_end(session: Session, picture: Picture, *, again: str | None = None, drawn: bool = False) -> None:
+def tell_end(
+    session: Session, picture: Picture, *, again: str | None = None, anew: str | None = None, drawn: bool = False
+) -> None:
     """The end in words, on standard error.
 
-    again: the command that tries again, where there is one. drawn: the tasks are on the screen already.
+    again: the command that tries again, where there is one. anew: as for `advice`. drawn: the tasks are on the screen
+    already.
     """
     if session.quiet:
         if picture.status == FAILED:
@@ -37,8 +41,9 @@ def tell_end(session: Session, picture: Picture, *, again: str | None = None, dr
         session.say(f"Kept: {', '.join(kept)}")
     commands = [] if drawn else [("show", f"provisioning workflow show {picture.workflow}")]
     if again is not None:
-        session.say("The same again finds what exists and makes only what is missing.")
-        commands.insert(0, ("again", again))
+        advised = advice({line.code for line in picture.lines(FAILED)}, again, anew)
+        session.say(advised.words)
+        commands[:0] = advised.commands
     if commands:
         session.next_commands(*commands)
 

@@ -30,7 +30,8 @@ def workspace_here(session: Session) -> Workspace | None:
     try:
         return open_workspace(session)
     except NotFoundError as error:
-        if error.code == "no_workspace" and session.settings.workspace().origin == "default":
+        named = session.settings.workspace().origin.startswith(("--", "PROVISIONING_"))
+        if error.code == "no_workspace" and not named:
             return None
         raise
 

@@ -12,17 +12,6 @@ if TYPE_CHECKING:
     from ..workspace import Workspace
 
 
-def open_workspace_or_none(session: Session) -> Workspace | None:
-    """What is installed can be looked at from anywhere."""
-    from ..errors import NotFoundError
-    from .inventory import open_workspace
-
-    try:
-        return open_workspace(session)
-    except NotFoundError:
-        return None
-
-
 def providers_here(workspace: Workspace | None) -> list[str]:
     """All names that mean a provider here, sorted."""
     from ..plugins import installed, own_executables

@@ -66,13 +66,14 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation. again: what to type to do it again."""
+    """One operation. again: what to type to do it again. anew: what makes the plan anew that it applies, if one."""
 
     resource: str
     action: str
     infra: str
     params: Mapping[str, Any]
     again: str
+    anew: str | None = None
 
     @property
     def operation(self) -> str:
@@ -124,7 +125,7 @@ def perform(session: Session, workspace: Workspace, call: Call, manner: Manner) 
         raise Exit(exits.SUCCEEDED)
     session.note(f"workflow {id_}")
     picture = follow(session, id_, timeout_s=timeout_s)
-    tell_end(session, picture, again=call.again)
+    tell_end(session, picture, again=call.again, anew=call.anew)
     if picture.status != "succeeded":
         print_summary(session, picture)
         raise Exit(exit_code(picture))

@@ -9,8 +9,9 @@ import click
 
 from ..render.text import clean
 from .exits import FAILED, Exit
+from .inventory import workspace_here
 from .lazy import ExamplesCommand, LazyGroup
-from .offering import complete_provider, item_of_provider, open_workspace_or_none, providers_here
+from .offering import complete_provider, item_of_provider, providers_here
 from .session import Session, with_session
 
 COMMANDS = {
@@ -54,7 +55,7 @@ NAME = click.argument("name", required=False, metavar="[PROVIDER]", shell_comple
 @with_session
 def list_(session: Session) -> None:
     """The providers that can be used here, where each comes from, and what brings what is missing."""
-    workspace = open_workspace_or_none(session)
+    workspace = workspace_here(session)
     items = [item_of_provider(workspace, name) for name in providers_here(workspace)]
 
     def row(item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -85,6 +86,8 @@ def check(session: Session, name: str | None) -> None:
 
     workspace = open_workspace(session)
     found: list[Finding] = []
+    if name is not None and name not in providers_here(workspace):
+        workspace.load_provider(name)  # raises: a name that nothing has is bad usage, no provider that is not ready
     for finding in examine(workspace, name or workspace.provider):
         found.append(finding)
         if session.for_people:

@@ -198,6 +198,9 @@ def list_standing(
             return (*where, installed, item["version"], item["candidate"] or "", item["update"] or "")
         return (*where, item["state"], installed, item["version"], item["layer"])
 
+    if session.form == "name":
+        session.print("\n".join(f"{each.name}.{each.server}" for each in found))
+        return
     head = HEAD_UPDATES if updates else HEAD
     session.print_list(
         "TaskservStandingList", items, head, row, name_field="name", empty=f"{infra} declares no taskservs"
