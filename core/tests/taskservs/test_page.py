@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioning_core.providers.local import destroy
+from provisioning_core.taskservs import manifest, parameter
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[3] / "docs" / "taskservs.md"
@@ -38,6 +39,12 @@ def run(script: str, directory: Path, environment: dict[str, str]) -> subprocess
         text=True,
         timeout=180,
     )
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="docs/taskservs.md is beside a checkout only")
+def test_the_page_names_all_that_a_manifest_may_say() -> None:
+    words = set(re.findall(r"`([a-z_]+)\b", PAGE.read_text("utf-8")))
+    assert {*manifest._FIELDS, *manifest.OFFERS, *parameter._FIELDS, *parameter.TYPES} - words == set()
 
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="docs/taskservs.md is beside a checkout only")
