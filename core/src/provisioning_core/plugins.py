@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
+from .extras import install_line
 from .library import SUFFIXES, executable_in
 from .names import PROVIDER
 from .provider import Provider
@@ -124,8 +125,7 @@ def missing_extra(entry: EntryPoint) -> Extra | None:
             named = re.match(r"[A-Za-z0-9._-]+", package.strip())
             if named and not _is_there(named[0]):
                 missing.append(named[0])
-    pip = f'pip install "{entry.dist.name}[{entry.name}]"'
-    return Extra(entry.name, tuple(missing), pip) if missing else None
+    return Extra(entry.name, tuple(missing), install_line(entry.name, entry.dist.name)) if missing else None
 
 
 def _is_there(name: str) -> bool:

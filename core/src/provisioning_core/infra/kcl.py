@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from ..errors import UsageError
+from ..extras import install_line
 from ..settings import Settings
 from ..yamlfile import BYTES_MAX, Cursor, DefinitionErrors, Problem, computed
 
@@ -38,7 +39,7 @@ def read_kcl(path: Path, shown_as: str, workspace: Path) -> Cursor:
         raise UsageError(
             f"{shown_as} is written in KCL, which this installation cannot read: {answer['missing']}",
             code="no_kcl",
-            hint="pip install 'provisioning-core[kcl]'",
+            hint=install_line("kcl"),
         )
     if answer["said"]:
         raise DefinitionErrors(_problems(answer["said"], shown_as, workspace))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..extras import install_line
 from .document import Document, read_document, write_document
 from .places import changing, read_private, write_private
 
@@ -100,7 +101,7 @@ class AgeStore:
             raise UsageError(
                 f"{self._path} is encrypted with age, and the package `pyrage` is not installed",
                 code="no_age",
-                hint="pip install 'provisioning-core[age]'",
+                hint=install_line("age"),
             )
         import pyrage
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import UsageError
+from ..extras import install_line
 from .age import AgeStore
 from .document import Document, read_document, write_document
 from .places import changing, config_dir, read_private, write_private
@@ -130,7 +131,7 @@ class KeyringStore:
             raise UsageError(
                 "the keyring cannot be used: the package `keyring` is not installed",
                 code="no_keyring",
-                hint="pip install 'provisioning-core[keyring]', or --backend file",
+                hint=f"{install_line('keyring')}, or --backend file",
             )
         import keyring
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ..clouds import Found
 from ..errors import ProviderError, ProvisioningError, UsageError
+from ..extras import install_line
 from .deployed import Deployed
 from .health import ask, wait_healthy
 from .marker import Marker, digest, remove_marker, write_marker
@@ -103,7 +104,7 @@ class Visit:
                     raise UsageError(
                         f"the taskserv {self.manifest.name} needs pyinfra: {error}",
                         code="missing_extra",
-                        hint="pip install 'provisioning-core[taskservs]'",
+                        hint=install_line("taskservs"),
                     ) from error
 
                 arguments = (self.params,) if verb == "install" else (self.params, purge)
