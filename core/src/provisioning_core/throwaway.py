@@ -18,8 +18,7 @@ def throwaway(prefix: str, machines: str = ".") -> Iterator[Path]:
 
     It is locked as long as its owner lives; before, what killed owners have left under the same prefix is removed.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        _sweep(left, machines)
+    sweep(prefix, machines)
     path = Path(tempfile.mkdtemp(prefix=prefix))
     with (path / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -27,6 +26,12 @@ def throwaway(prefix: str, machines: str = ".") -> Iterator[Path]:
             yield path
         finally:
             _remove(path, machines)
+
+
+def sweep(prefix: str, machines: str = ".") -> None:
+    """Remove what killed owners have left under that prefix."""
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        _sweep(left, machines)
 
 
 def _sweep(path: Path, machines: str) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import click
 
 from ..errors import UsageError
+from ..extras import install_line
+from ..plugins import installed, missing_extra
+from ..render.text import as_called
 from ..yamlfile import shown, suggestion
 from .exits import Terminated
 from .lazy import ExamplesCommand
@@ -93,14 +96,16 @@ def double(
     there again at the next start (of aws only the ledger: what it made is in memory).
     """
     from ..doubles.faults import Faults
-    from ..throwaway import throwaway
+    from ..throwaway import sweep, throwaway
 
     if keep and state is None:
         raise UsageError("--keep leaves machines that nobody would find again", hint="say --state DIR too")
     faults = Faults.read(file) if file else Faults()
     faults.change(dict(map(_fault, given)))
-    kept = nullcontext(state) if state else throwaway(f"provisioning-double-{name}-", "machines")
-    with kept as directory:
+    where = (f"provisioning-double-{name}-", "machines")
+    if state is not None:
+        sweep(*where)  # what a killed one left, whether or not this one needs such a directory
+    with nullcontext(state) if state else throwaway(*where) as directory:
         running = _make(name, directory, port=port, backed=backed, faults=faults)
         running.start()
         try:
@@ -120,15 +125,13 @@ def _make(name: str, directory: Path, **given: Any) -> Any:
     """Raises UsageError where its port is taken, ConflictError where another one uses the directory."""
     module, _, attribute = OFFERS[name].double.partition(":")
     try:
-        make = getattr(import_module(f"provisioning_core.{module}"), attribute)
-    except ModuleNotFoundError as error:
+        return getattr(import_module(f"provisioning_core.{module}"), attribute)(directory, **given)
+    except ModuleNotFoundError as error:  # as late as in the call: what is large is imported where it is needed
         raise UsageError(
             f"the double of {name} needs a package that is not installed: {error.name}",
             code="not_installed",
-            hint="pip install 'provisioning-core[doubles]'",
+            hint=install_line("doubles"),
         ) from error
-    try:
-        return make(directory, **given)
     except OSError as error:
         raise UsageError(f"cannot start the double of {name}: {error}", code="cannot_start") from error
 
@@ -149,7 +152,9 @@ def _tell(session: Session, name: str, url: str, state: Path | None, backed: str
     session.say("\nThen, in another terminal (any credentials do, these are none of yours):\n")
     for variable, value in offer.environ.items():
         session.say(f"  export {variable}={value}")
-    session.say("  provisioning server create INFRA")
+    session.say(as_called("  provisioning server create INFRA"))
+    if extra := missing_extra(installed()[name]):
+        session.say(f"\nFirst, for the provider ({', '.join(extra.missing)} is not installed):\n\n  {extra.pip}")
     root = url.removesuffix("/v1")
     session.say(f"\nWhat it made: curl {root}/_double/ledger")
     session.say(f"What goes wrong: curl -X PATCH {root}/_double/faults -d '{{\"lost\": 0.1}}'")

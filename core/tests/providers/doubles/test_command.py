@@ -130,6 +130,28 @@ def test_a_killed_double_goes_on_where_it_stood(tmp_path: Path) -> None:
     assert len([each for each in lines if (each["event"], each["kind"]) == ("created", "server")]) == 1
 
 
+def test_a_double_that_needs_more_than_is_installed_says_what_installs_it(tmp_path: Path) -> None:
+    (tmp_path / "blocked").mkdir()
+    missing = "raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')\n"
+    (tmp_path / "blocked" / "moto.py").write_text(missing)
+    argv = [sys.executable, "-m", "provisioning_core", "provider", "double", "aws"]
+    environ = os.environ | {"PYTHONPATH": str(tmp_path / "blocked"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "moto" in done.stderr) == (2, True), done.stderr
+    assert "install 'provisioning-core[doubles]'" in done.stderr
+    assert not list(tmp_path.glob("provisioning-double-*"))
+
+
+@pytest.mark.slow
+def test_a_double_with_a_state_of_its_own_removes_what_a_killed_one_without_has_left(tmp_path: Path) -> None:
+    with double(tmp_path) as (process, _):
+        process.kill()
+        process.wait()
+    assert list(tmp_path.glob("provisioning-double-*"))
+    with double(tmp_path, "--state", str(tmp_path / "cloud")):
+        assert not list(tmp_path.glob("provisioning-double-*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
