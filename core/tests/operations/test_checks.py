@@ -17,7 +17,7 @@ import pytest
 
 from provisioning_core.checks.asking import Answer, Question, connect
 from provisioning_core.checks.asking import ask as put
-from provisioning_core.checks.waiting import await_check
+from provisioning_core.checks.waiting import Pair, await_check
 from provisioning_core.errors import NotFoundError, ProviderError, UsageError
 from provisioning_core.provider import Resource, Wish
 from provisioning_core.providers.local import LocalProvider, destroy
@@ -209,3 +209,12 @@ def test_a_server_that_is_stopped_is_said_to_be_out_of_reach(machines: Any) -> N
     LedgerProvider(path).create(Wish("server", "dead/x/server/a", str(uuid4()), "x", "a", {"plan": "1cpu-1gb"}))
     with pytest.raises(ProviderError, match="no SSH to a: "):
         ask(dead, targets=["a"], tcp=80, deadline_s=1)
+
+
+def test_who_had_no_time_for_a_first_try_is_not_told_to_have_tried() -> None:
+    pair = Pair("a", "b", ["127.0.0.1"])
+    assert f"{pair} {pair.end}" == "a -> b had not answered the first try"
+    pair.tries, pair.last = 1, Answer(False, "refused")
+    assert pair.end == "after 1 try: refused"
+    pair.tries = 2
+    assert pair.end == "after 2 tries: refused"

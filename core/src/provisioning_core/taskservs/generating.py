@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +18,7 @@ from ..yamlfile import shown
 
 Kind = Literal["pyinfra", "script", "nu"]
 KINDS: tuple[Kind, ...] = ("pyinfra", "script", "nu")
+_PART = ".part"
 
 
 def generate(workspace: Workspace, name: str, kind: Kind, infra: str | None = None) -> Path:
@@ -33,14 +39,29 @@ def generate(workspace: Workspace, name: str, kind: Kind, infra: str | None = No
         raise ConflictError(
             f"{folder} is there already", code="exists", hint=f"provisioning taskserv test {name}, or remove it first"
         )
-    part = root / f".{name}.{secrets.token_hex(4)}"
-    (part / "templates").mkdir(parents=True)
-    for path, text in _files(name, kind).items():
-        (part / path).write_text(text, "utf-8")
-    if kind == "script":
-        (part / "install.sh").chmod(0o755)
-    part.rename(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone_in(root):
+        part = root / f".{name}.{secrets.token_hex(4)}{_PART}"
+        (part / "templates").mkdir(parents=True)
+        for path, text in _files(name, kind).items():
+            (part / path).write_text(text, "utf-8")
+        if kind == "script":
+            (part / "install.sh").chmod(0o755)
+        part.rename(folder)
     return folder
+
+
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """One at a time makes a folder there; what killed ones have left half made goes first."""
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for left in root.glob(f".*{_PART}"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _files(name: str, kind: Kind) -> dict[str, str]:
