@@ -13,8 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,30 +91,28 @@ def _run(
     environment |= {f"PROVISIONING_{name.upper()}": str(directory / name) for name in ("result", "events", "leave")}
     environment["PROVISIONING_WORKSPACE"] = str(where.workspace.resolve())
     environment |= secrets.environment() if secrets is not None else {}
-    with (directory / "input").open("rb") as stdin, (directory / "log").open("wb") as log:
-        try:
-            process = subprocess.Popen(
-                operation.command(where.interpreters.python, where.interpreters.nu),
-                cwd=directory / "work",
-                env=environment,
-                stdin=stdin,
-                stdout=log if secrets is None else secrets.output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-                pass_fds=() if secrets is None else (secrets.descriptor,),
-            )
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError) and os.sep not in str(error.filename)
-            why = f"there is no `{error.filename}` on PATH" if missing else f"{error.strerror}: {error.filename}"
-            reason = f"{operation.name} cannot be run: {why}"
-            return Outcome(Failure("not_runnable", reason, retryable=False)), ""
     written = directory if secrets is None else secrets.private
     reports = _Reports(written / "events", on_report)
-    timed_out = False
+    process, timed_out = None, False
     try:
+        with (directory / "input").open("rb") as stdin, (directory / "log").open("wb") as log, _signals_held():
+            try:
+                process = subprocess.Popen(
+                    operation.command(where.interpreters.python, where.interpreters.nu),
+                    cwd=directory / "work",
+                    env=environment,
+                    stdin=stdin,
+                    stdout=log if secrets is None else secrets.output,
+                    stderr=subprocess.STDOUT,
+                    process_group=0,
+                    pass_fds=() if secrets is None else (secrets.descriptor,),
+                )
+            except OSError as error:
+                return _not_runnable(operation, error), ""
         timed_out = not _wait(process, time.monotonic() + where.timeout_s, reports)
     finally:
-        _end(process, timed_out)
+        if process is not None:
+            _end(process, timed_out)
     reports.read()
     if secrets is not None:
         (directory / "log").write_bytes(secrets.log())
@@ -120,6 +120,12 @@ def _run(
     exit_code, signal_ = (code, None) if code >= 0 else (None, -code)
     outcome = read_outcome(exit_code, signal_, _result(written, secrets), timed_out=timed_out)
     return outcome, _tail(directory / "log")
+
+
+def _not_runnable(operation: Operation, error: OSError) -> Outcome:
+    missing = isinstance(error, FileNotFoundError) and os.sep not in str(error.filename)
+    why = f"there is no `{error.filename}` on PATH" if missing else f"{error.strerror}: {error.filename}"
+    return Outcome(Failure("not_runnable", f"{operation.name} cannot be run: {why}", retryable=False))
 
 
 def _wait(process: subprocess.Popen[bytes], until: float, reports: _Reports) -> bool:
@@ -134,15 +140,37 @@ def _wait(process: subprocess.Popen[bytes], until: float, reports: _Reports) -> 
 
 
 def _end(process: subprocess.Popen[bytes], kill_now: bool) -> None:
-    """After this nothing of its process group is alive, however we came here (an interrupt included)."""
-    if process.poll() is None and not kill_now:
-        _signal(process, signal.SIGTERM)
-        try:
+    """After this nothing of its process group is alive, however we came here (by a second interrupt, too)."""
+    try:
+        if process.poll() is None and not kill_now:
+            _signal(process, signal.SIGTERM)
             process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            pass
-    _signal(process, signal.SIGKILL)
-    process.wait()
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        with _signals_held():
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """SIGINT and SIGTERM that arrive within take effect at its end. An exception out of the middle of Popen would leave
+    a process that nobody knows. What is ignored, or ends us without a word, stays so; other threads get no signals."""
+    arrived: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
+    ours = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+        for late in dict.fromkeys(arrived):
+            signal.raise_signal(late)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

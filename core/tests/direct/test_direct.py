@@ -195,6 +195,28 @@ def test_an_interrupt_ends_the_running_operation(stage: Stage) -> None:
     until_gone(int((stage.path / "pid").read_text()))
 
 
+def test_interrupts_at_its_very_beginning_and_twice_leave_no_operation_running(stage: Stage) -> None:
+    """The operation itself sends them: as early as can be, and again while it is waited for, in its grace."""
+    stage.add("sleepy", '#!/bin/sh\ntrap \'kill -INT $PPID\' TERM\necho $$ >> "$PROVISIONING_WORKSPACE/pids"\n'
+        'kill -INT $PPID\nwhile :; do sleep 0.05; done\n')  # fmt: skip
+    program = (
+        "import sys; from pathlib import Path; from provisioning_core.direct import run_direct\n"
+        "ended = 0\n"
+        "for _ in range(25):\n"
+        "    try: run_direct([Path(sys.argv[1])], 'sleepy', {}, workspace=Path(sys.argv[2]))\n"
+        "    except KeyboardInterrupt: ended += 1\n"
+        "print(ended)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(stage.library), str(stage.path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "25\n", done.stderr
+    pids = [int(line) for line in (stage.path / "pids").read_text().split()]
+    assert len(pids) == 25
+    for pid in pids:
+        until_gone(pid)
+
+
 def test_an_operation_that_is_not_there_is_refused_before_anything_runs(stage: Stage) -> None:
     with pytest.raises(NotFoundError, match="no operation 'paly'") as caught:
         run_direct([stage.library], "paly", {}, workspace=stage.path)
