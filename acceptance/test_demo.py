@@ -91,6 +91,10 @@ def test_from_a_clone_to_servers_and_back_to_nothing(clone: Clone) -> None:
     shown = clone.done("provisioning", "server", "ssh", "web-2", "--", f'python3 -c "{page}"')
     assert "the shop is open, says web-2" in shown
 
+    # Whoever is in a workspace of their own means that one; the demo means its own all the same.
+    (clone.home.parent / "provisioning.yaml").write_text("name: own\nprovider: local\n")
+    assert clone.done("provisioning", "workspace", "info", "-o", "name").strip() == "own"
+    assert "Nothing was to be done" in clone.done("demo")
     said = clone.done("demo", "--destroy")
     assert "Nothing is left" in said
     assert not (clone.root / ".state" / "demo").exists()

@@ -13,12 +13,19 @@ ready() {
     done
 }
 
+# Where one works in a workspace of one's own, neither the demo's workspace nor its daemon is meant.
+own=
 if [ -z "${PROVISIONING_WORKSPACE:-}" ]; then
-    export PROVISIONING_WORKSPACE="$root/.state/demo/workspace"
-    [ -d "$PROVISIONING_WORKSPACE" ] || "$root/bin/setup" workspace
+    own=$(pwd -P)
+    while [ -n "$own" ] && [ "$own" != "$root" ] && [ ! -f "$own/provisioning.yaml" ]; do own=${own%/*}; done
+    case $own in "$root" | "$root/.state/demo/workspace" | "$root"/examples/*) own= ;; esac
+    if [ -z "$own" ]; then
+        export PROVISIONING_WORKSPACE="$root/.state/demo/workspace"
+        [ -d "$PROVISIONING_WORKSPACE" ] || "$root/bin/setup" workspace
+    fi
 fi
 # These three belong together: the demo's token is not sent to a daemon that somebody names.
-if [ -z "${PROVISIONING_URL:-}" ]; then
+if [ -z "$own" ] && [ -z "${PROVISIONING_URL:-}" ]; then
     port=9090
     [ ! -r "$root/.state/demo/port" ] || read -r port <"$root/.state/demo/port"
     export PROVISIONING_URL="http://127.0.0.1:$port"

@@ -346,6 +346,7 @@ def environment() -> dict[str, str]:
     """Ours without settings that point to another daemon or workspace: the demo is always this clone's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROVISIONING_")}
     kept["PROVISIONING_PROGRAM"] = "bin/provisioning"  # as this program itself calls it
+    kept["PROVISIONING_WORKSPACE"] = str(DEMO / "workspace")  # also where one is called from within another one
     return kept | {"PATH": f"{ROOT}/.state/nu/bin:{os.environ.get('PATH', os.defpath)}"}
 
 
