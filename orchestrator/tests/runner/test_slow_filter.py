@@ -38,7 +38,6 @@ class Stopped:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._place = host.library / "test"
-        self._log = host.file(an_id(1), ".log")
         looking = f"while not Path({str(self._file('write'))!r}).exists(): time.sleep(0.01)"
         wait = f"import time\nfrom pathlib import Path\n{looking}\n"
         self._operation = host.operation("writes.py", wait + WRITES)
@@ -53,7 +52,7 @@ class Stopped:
         await until(lambda: claimed(self._host) and len(filters_of(shim_of(self._host, an_id(1)))) == 1)
         self.shim = shim_of(self._host, an_id(1))
         (self.filter,) = filters_of(self.shim)
-        await until(has_open(self.filter, self._log))  # until then it may still have what the shim had, its lock too
+        await until(without(self.filter, self._host.file(an_id(1))))  # before, it has what its shim has, its lock too
         os.kill(self.filter, signal.SIGSTOP)
         self._file("write").touch()
         await until(number_in(self._file("half")))
@@ -73,22 +72,23 @@ class Stopped:
             pass  # It was shot.
 
 
-def has_open(pid: int | str, path: Path) -> Callable[[], bool]:
-    def looked() -> bool:
-        links = []
-        for fd in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                links.append(fd.readlink())
-            except OSError:
-                continue
-        return path in links
+def open_files(pid: int | str) -> list[Path]:
+    links = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(fd.readlink())
+        except OSError:
+            continue
+    return links
 
-    return looked
+
+def without(pid: int, path: Path) -> Callable[[], bool]:
+    return lambda: path not in open_files(pid)
 
 
 def waited_for(host: Host) -> Callable[[], bool]:
     """Whether the daemon, which is this process, has the log open: it waits for the lock of its filter."""
-    return has_open("self", host.file(an_id(1), ".log"))
+    return lambda: host.file(an_id(1), ".log") in open_files("self")
 
 
 def told_of(facts: list[Any], id: AttemptId) -> bool:

@@ -60,15 +60,14 @@ class Paths:
 
 
 class Filter:
-    """output: the reading end of the operation's output."""
+    """output: the reading end of the operation's output. log: as `locked_log` gives it."""
 
-    def __init__(self, redactor: Redactor, paths: Paths, output: int, control: socket.socket) -> None:
+    def __init__(self, redactor: Redactor, paths: Paths, output: int, control: socket.socket, log: int) -> None:
         self._redactor = redactor
         self._paths = paths
         self._stream = Stream(output)
         self._control = control
-        self._log = os.open(paths.state + ".log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._log, fcntl.LOCK_EX)  # Until it ends: whoever waits for all of the log waits for this.
+        self._log = log
         self._events = Events(redactor, paths)
 
     def run(self) -> None:
@@ -131,6 +130,13 @@ class Filter:
                 view = view[os.write(fd, view) :]
         finally:
             os.close(fd)
+
+
+def locked_log(paths: Paths) -> int:
+    """Until this process ends whoever waits for all of the log waits for its lock."""
+    log = os.open(paths.state + ".log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(log, fcntl.LOCK_EX)
+    return log
 
 
 class Stream:

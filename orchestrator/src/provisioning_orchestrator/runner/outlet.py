@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from . import processes
-from .filter import DONE, END, Filter, Paths, make_private
+from .filter import DONE, END, Filter, Paths, locked_log, make_private
 from .redaction import Redactor
 
 PATIENCE_S = 30.0
@@ -121,10 +121,11 @@ class Outlet:
         """In the fork: a session of its own, and nothing in its hands but the pipe and its line to the shim."""
         os.setsid()
         os.chdir("/")
-        kept = sorted({0, 1, 2, self._reader, control.fileno()})
+        log = locked_log(self._paths)  # Before the lock of the state file goes: no moment must be without one of both.
+        kept = sorted({0, 1, 2, self._reader, control.fileno(), log})
         for low, high in zip(kept, [*kept[1:], 65_536], strict=True):
             os.closerange(low + 1, high)
-        Filter(self._redactor, self._paths, self._reader, control).run()
+        Filter(self._redactor, self._paths, self._reader, control, log).run()
 
     def _drop(self) -> None:
         if self._control is not None:
