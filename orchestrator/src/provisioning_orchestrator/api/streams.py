@@ -29,6 +29,7 @@ BYE = b"event: bye\ndata: {}\n\n"
 LAGGED = b"event: lagged\ndata: {}\n\n"
 END = b"event: end\ndata: {}\n\n"
 RETRY = b"retry: 1000\n\n"
+_WORKFLOWS = b'"type":"workflow.'
 
 
 def frame(record: EventRecord) -> bytes:
@@ -66,17 +67,19 @@ class _Follower:
         self._records = records
         self._workflow = workflow
         self._last = after
+        self._may_be_over = True
 
     async def follow(self, write: Write) -> bool:
         subscription = self._backend.feed.subscribe(self._workflow)
         try:
             await write(RETRY)
             await self._replay(subscription, write)
-            while not self._is_over():
+            while not (self._may_be_over and self._is_over()):
                 if subscription.over:
                     await write(BYE)
                     return True
                 if not await subscription.wait(self._backend.limits.ping_s):
+                    self._may_be_over = True
                     await self._send(subscription, write, PING)
                 elif subscription.behind:
                     await self._replay(subscription, write)
@@ -92,6 +95,7 @@ class _Follower:
 
     async def _replay(self, subscription: Subscription, write: Write) -> None:
         """Up to the end of what is stored. What is committed meanwhile is in the buffer, or it is behind again."""
+        self._may_be_over = True
         while True:
             subscription.rewind()
             found = self._records.events(self._workflow, after=self._last, limit=REPLAY_EVENTS)
@@ -108,6 +112,8 @@ class _Follower:
         if frames:
             await self._send(subscription, write, b"".join(data for _, data in frames))
             self._last = frames[-1][0]
+            # Only where one may have been the end the store is asked: that costs as much as passing an event on.
+            self._may_be_over = self._may_be_over or any(_WORKFLOWS in data for _, data in frames)
 
     async def _send(self, subscription: Subscription, write: Write, data: bytes) -> None:
         subscription.writing = True
@@ -118,7 +124,8 @@ class _Follower:
 
     def _is_over(self) -> bool:
         row = self._records.workflow(self._workflow).row
-        return row.status in WORKFLOW_ENDED and row.sequence <= self._last
+        self._may_be_over = row.status in WORKFLOW_ENDED
+        return self._may_be_over and row.sequence <= self._last
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ very attempt runs.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import re
@@ -42,7 +41,7 @@ class TaskTokens:
         return AttemptId(found[1].decode(), int(found[2]), int(found[3]))
 
     def _mac(self, named: bytes) -> str:
-        return hmac.new(self._key, named, hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, named, "sha256").hex()
 
 
 def open_task_tokens(data_dir: Path) -> TaskTokens:

@@ -22,13 +22,14 @@ from ..ports import (
     StartRefused,
     Store,
     StoreFailed,
+    TaskInput,
 )
+from ..workflow.records import NewTask
 from .input import input_line, task_intent
 
 log = logging.getLogger(__name__)
 
 HEARD_TURNS = 3  # of the loop: one to wake the reader, one for it to read, one to spare
-_NOTHING = ("", 0.0)
 
 
 class Dispatcher:
@@ -51,22 +52,22 @@ class Dispatcher:
         self._tell = tell
         self._grace_s = grace_s
         self._sign = sign
-        self._wishes: deque[tuple[str, AttemptId, tuple[str, float]]] = deque()
+        self._wishes: deque[tuple[str, AttemptId, tuple[str, NewTask] | None]] = deque()
         self._wake = asyncio.Event()
         self._starting: dict[AttemptId, asyncio.Task[None]] = {}
         self._passed = 0
         self.fence = 0
 
-    def start(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> None:
-        self._wishes.append(("start", id, (workflow_intent, timeout_s)))
+    def start(self, id: AttemptId, workflow_intent: str, task: NewTask) -> None:
+        self._wishes.append(("start", id, (workflow_intent, task)))
         self._wake.set()
 
     def cancel(self, id: AttemptId) -> None:
-        self._wishes.append(("cancel", id, _NOTHING))
+        self._wishes.append(("cancel", id, None))
         self._wake.set()
 
     def settled(self, id: AttemptId) -> None:
-        self._wishes.append(("settled", id, _NOTHING))
+        self._wishes.append(("settled", id, None))
         self._wake.set()
 
     async def carry_out(self) -> None:
@@ -77,7 +78,7 @@ class Dispatcher:
                 self._wake.clear()
                 while self._wishes:
                     what, id, more = self._wishes.popleft()
-                    if what == "start":
+                    if more is not None:
                         start = self._starting[id] = starts.create_task(self._start(id, *more))
                         start.add_done_callback(partial(self._started, id))
                         continue
@@ -106,10 +107,10 @@ class Dispatcher:
             if self._passed == before:
                 return
 
-    async def _start(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> None:
+    async def _start(self, id: AttemptId, workflow_intent: str, task: NewTask) -> None:
         crash_point("before-start")
         try:
-            await self._dispatch.start(self._spec(id, workflow_intent, timeout_s))
+            await self._dispatch.start(self._spec(id, workflow_intent, task))
         except StartRefused as refusal:
             self._tell(AttemptEnded(id, NeverStarted(str(refusal))))
         except StoreFailed:
@@ -124,14 +125,17 @@ class Dispatcher:
                 self._tell(AttemptEnded(id, verdict))
         crash_point("after-start")
 
-    def _spec(self, id: AttemptId, workflow_intent: str, timeout_s: float) -> AttemptSpec:
-        task = self._store.task_input(id.workflow, id.task)
+    def _spec(self, id: AttemptId, workflow_intent: str, row: NewTask) -> AttemptSpec:
+        if row.needs or row.parent:
+            task = self._store.task_input(id.workflow, id.task)
+        else:  # It is told no results: all of it is at hand.
+            task = TaskInput(row.id, row.operation, row.key, row.params)
         intent = task_intent(workflow_intent, task.task_id)
         return AttemptSpec(
             id=id,
             operation=task.operation,
             input=input_line(id.workflow, intent, id.number, task),
-            timeout_s=timeout_s,
+            timeout_s=row.timeout_s,
             grace_s=self._grace_s,
             fence=self.fence,
             token=self._sign(id),

@@ -273,7 +273,7 @@ class EmbeddedEngine:
         if isinstance(command, commands.StartAttempt):
             id = AttemptId(actor.id, command.seq, command.number)
             row = actor.machine.state.row
-            self._dispatcher.start(id, row.intent, actor.machine.state.task(command.seq).row.timeout_s)
+            self._dispatcher.start(id, row.intent, actor.machine.state.task(command.seq).row)
         elif isinstance(command, commands.CancelAttempt):
             self._dispatcher.cancel(AttemptId(actor.id, command.seq, command.number))
         elif isinstance(command, commands.SetTimer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from ..ports import TaskInput
@@ -10,7 +11,10 @@ from ..ports import TaskInput
 
 def task_intent(workflow_intent: str, task_id: str) -> str:
     """Which wish: the same over attempts, retries and crashes."""
-    return str(uuid5(UUID(workflow_intent), task_id))
+    return str(uuid5(_namespace(workflow_intent), task_id))
+
+
+_namespace = lru_cache(UUID)
 
 
 def input_line(workflow: str, intent: str, attempt: int, task: TaskInput) -> bytes:

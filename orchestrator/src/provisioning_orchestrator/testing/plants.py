@@ -14,7 +14,7 @@ from provisioning_orchestrator.engine.dispatcher import Dispatcher
 from provisioning_orchestrator.ports import Alive, AttemptId, AttemptSpec, NeverStarted, Verdict
 from provisioning_orchestrator.workflow import commands, events
 from provisioning_orchestrator.workflow.machine import Machine
-from provisioning_orchestrator.workflow.records import AttemptStatus, Changes, TaskStatus
+from provisioning_orchestrator.workflow.records import AttemptStatus, Changes, NewTask, TaskStatus
 from provisioning_orchestrator.workflow.state import TaskState
 
 from .fake_dispatch import FakeDispatch
@@ -39,18 +39,19 @@ def planted(name: str | None) -> Iterator[None]:
 
 def _act_before_commit(right: Any) -> Any:
     async def commit(self: EmbeddedEngine, workflow: str, expected: int, changes: Changes) -> None:
-        row = self._actors[workflow].machine.state.row
+        state = self._actors[workflow].machine.state
         for attempt in changes.attempts:
             if attempt.status is AttemptStatus.RUNNING:
-                self._dispatcher.start(AttemptId(workflow, attempt.seq, attempt.number), row.intent, 50.0)
+                id = AttemptId(workflow, attempt.seq, attempt.number)
+                self._dispatcher.start(id, state.row.intent, state.task(attempt.seq).row)
         await right(self, workflow, expected, changes)
 
     return commit
 
 
 def _intent_per_attempt(right: Any) -> Any:
-    def spec(self: Dispatcher, id: AttemptId, workflow_intent: str, timeout_s: float) -> AttemptSpec:
-        made: AttemptSpec = right(self, id, workflow_intent, timeout_s)
+    def spec(self: Dispatcher, id: AttemptId, workflow_intent: str, row: NewTask) -> AttemptSpec:
+        made: AttemptSpec = right(self, id, workflow_intent, row)
         line = json.loads(made.input)
         line["intent"] = str(uuid5(UUID(line["intent"]), str(id.number)))
         return replace(made, input=json.dumps(line).encode())
