@@ -15,6 +15,7 @@ from provisioning_core.library import library_root
 from provisioning_core.plan import plan_create, plan_infra
 from provisioning_core.plan.acceptable import check_acceptable
 from provisioning_core.workspace import Workspace, load_workspace
+from provisioning_core.workspaces.inspection import inspect_workspace
 from provisioning_core.yamlfile import DefinitionErrors
 
 BAD = """\
@@ -88,6 +89,11 @@ def test_the_operation_makes_nothing_of_it(upcloud: Workspace) -> None:
         failed = [task for task in outcome.tasks if task.status == "failed"]
         assert len(outcome.tasks) == len(failed) == 1, "only the one that refuses has run"
         assert "infra/wuji.yaml:20:44" in str(failed[0].outcome)
+
+
+def test_a_workspace_is_not_valid_with_it(upcloud: Workspace) -> None:
+    found = inspect_workspace(upcloud.path).problems
+    assert [(problem.line, problem.column, problem.field) for problem in found] == WRONG
 
 
 def test_servers_that_are_not_chosen_may_be_bad(upcloud: Workspace) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..clouds import Clouds
 from ..errors import ProvisioningError, UsageError
 from ..infra import Infra, load_infra
 from ..library import NAME, SUFFIXES, find_operation, library_root, list_operations
+from ..plan.acceptable import check_acceptable
 from ..schema import Checker, load_schema
 from ..workspace import WORKSPACE_FILE, Workspace, load_workspace
 from ..yamlfile import BYTES_MAX, DefinitionErrors, Problem, computed
@@ -37,6 +39,7 @@ def inspect_workspace(path: Path) -> Inspection:
     names = workspace.infra_names()
     for name in names:
         infra = _infra(workspace, name, problems)
+        problems += _refused(workspace, infra) if infra else ()
         for provider in infra.providers() if infra else ():
             named.setdefault(provider, f"infra/{workspace.infra_file(name).name}")
     for provider, file in named.items():
@@ -59,6 +62,17 @@ def _infra(workspace: Workspace, name: str, problems: list[Problem]) -> Infra | 
     except ProvisioningError as error:
         problems.append(Problem(f"infra/{name}", 0, 0, "", error.message))
     return None
+
+
+def _refused(workspace: Workspace, infra: Infra) -> tuple[Problem, ...]:
+    """What its providers say that their clouds would not take of it."""
+    try:
+        check_acceptable(Clouds(workspace), infra, infra.networks, infra.servers)
+    except DefinitionErrors as error:
+        return error.problems
+    except ProvisioningError:
+        pass  # a provider that cannot be loaded is a problem of its own
+    return ()
 
 
 def library_problems(library: Path) -> Iterator[Problem]:

@@ -27,7 +27,6 @@ import re
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import parse_qsl
 
 from ..admin import admin_routes
@@ -36,6 +35,7 @@ from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
 from ..ledger import Ledger
 from ..mishap import befall
+from ..running import Running
 from .account import Account, Params
 from .answers import Passing, View, replayed, shown
 from .keys import keys_of
@@ -54,7 +54,7 @@ _PASSING |= {"TerminateInstances": "shutting-down"}
 _NEVER = float("inf")
 
 
-class AwsDouble:
+class AwsDouble(Running):
     """One account. directory: of its ledger. token: the only access key that is accepted; None: any is. backed: what is
     behind the instances. pace_s: how long each of their states takes to pass. Needs moto with its server's packages
     (extra `doubles`). Raises OSError where the port is taken, ConflictError where another double uses the directory.
@@ -79,7 +79,7 @@ class AwsDouble:
         self.faults = faults or Faults()
         self._token = token
         self._pace_s = pace_s
-        self._backing = Backing(Path(directory), backed)
+        self.behind = self._backing = Backing(Path(directory), backed)
         self._lock = threading.RLock()
         self._tokens: dict[tuple[str, str], tuple[str, str]] = {}
         self._passing: dict[str, Passing] = {}
@@ -88,28 +88,10 @@ class AwsDouble:
         self._made_at: dict[str, float] = {}
         self._keys: dict[str, str] = {}
         routes = [*admin_routes(self.ledger, self.faults), self._backing.route(), Route("POST", "/", self._answer)]
-        self._server = Server(routes, missing=lambda _: Answer(404), port=port)
-        self.url = self._server.url
-        self.port = self._server.port
+        self.server = Server(routes, missing=lambda _: Answer(404), port=port)
+        self.url = self.server.url
+        self.port = self.server.port
         self._account = Account(f"{self.port:05d}{time.time_ns() % 10_000_000:07d}")
-
-    def start(self) -> None:
-        self._server.start()
-
-    def close(self, *, remove_machines: bool = True) -> None:
-        """Stop answering. remove_machines: the local machines behind the instances are ended and deleted."""
-        self._server.close()
-        self._backing.close(remove=remove_machines)
-        self.ledger.close()
-
-    def __enter__(self) -> AwsDouble:
-        self.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _answer(self, request: Request) -> Answer:
         params = dict(parse_qsl(request.content.decode(), keep_blank_values=True))
@@ -128,7 +110,7 @@ class AwsDouble:
         def refuse(fault: Fault) -> Answer:
             return FAULTS[fault].answer()
 
-        return befall(fault, waits, do=do, refuse=refuse, pause=self._server.pause)
+        return befall(fault, waits, do=do, refuse=refuse, pause=self.server.pause)
 
     def _do(self, action: str, params: Params, request: Request, region: str, lag_s: float, *, stuck: bool) -> Answer:
         reads = action.startswith(("Describe", "Get"))

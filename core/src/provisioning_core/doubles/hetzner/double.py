@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..admin import admin_routes
@@ -28,6 +27,7 @@ from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
 from ..ledger import Ledger
 from ..mishap import befall
+from ..running import Running
 from . import firewall, key, network, server, volume
 from .catalogue import IMAGES, LOCATIONS, SERVER_TYPES
 from .labels import check_labels, matches
@@ -62,7 +62,7 @@ _REFUSED: dict[Fault, Refusal] = {
 _POWER = ("poweron", "poweroff", "shutdown", "reboot", "reset")
 
 
-class HetznerDouble:
+class HetznerDouble(Running):
     """One project. directory: of its ledger; what is in it already exists again. token: the only one that is accepted;
     None: any is. backed: what is behind the servers. pace_s: how long each action takes, a boot included. Raises
     OSError where the port is taken, ConflictError where another double uses the directory.
@@ -83,31 +83,13 @@ class HetznerDouble:
         self.ledger = Ledger(directory)
         self.ledger.hold()
         self.faults = faults or Faults()
-        self._backing = Backing(Path(directory), backed)
-        self._world = World(self.ledger, pace_s, self._backing)
+        self.behind = backing = Backing(Path(directory), backed)
+        self._world = World(self.ledger, pace_s, backing)
         self._token = token
-        routes = [*admin_routes(self.ledger, self.faults), self._backing.route(), *self._routes()]
-        self._server = Server(routes, missing=_missing, port=port)
-        self.url = f"{self._server.url}/v1"
-        self.port = self._server.port
-
-    def start(self) -> None:
-        self._server.start()
-
-    def close(self, *, remove_machines: bool = True) -> None:
-        """Stop answering. remove_machines: the local machines behind the servers are ended and deleted."""
-        self._server.close()
-        self._backing.close(remove=remove_machines)
-        self.ledger.close()
-
-    def __enter__(self) -> HetznerDouble:
-        self.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
+        routes = [*admin_routes(self.ledger, self.faults), backing.route(), *self._routes()]
+        self.server = Server(routes, missing=_missing, port=port)
+        self.url = f"{self.server.url}/v1"
+        self.port = self.server.port
 
     def _routes(self) -> list[Route]:
         routes = [self._route("get", "GET", "/v1/actions/{id}", self._action)]
@@ -197,7 +179,7 @@ class HetznerDouble:
                 retry = {"Retry-After": str(waits.retry_after_s)} if throttled else {}
                 return _REFUSED[fault].answer(headers | retry)
 
-            return befall(fault, waits, do=do, refuse=refuse, pause=self._server.pause)
+            return befall(fault, waits, do=do, refuse=refuse, pause=self.server.pause)
 
         return Route(method, pattern, answer)
 

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from ..admin import admin_routes
@@ -34,6 +33,7 @@ from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
 from ..ledger import Ledger
 from ..mishap import befall
+from ..running import Running
 from . import catalogue
 from .account import Account
 from .machines import LocalMachines, NoMachines
@@ -47,7 +47,7 @@ ROOT = "/1.3"
 Handle = Callable[[Request], Answer]
 
 
-class UpCloudDouble:
+class UpCloudDouble(Running):
     """`with UpCloudDouble(directory) as double: double.url`.
 
     directory: its state; what is in its ledger already exists again. token: the only one that is accepted; None: any
@@ -71,30 +71,13 @@ class UpCloudDouble:
         self.faults = faults or Faults()
         self._token = token
         self._account = Account(self.ledger, self.faults, pace_s)
-        self._machines = LocalMachines(self.directory, self._account) if backed == "local" else NoMachines()
+        machines = LocalMachines(self.directory, self._account) if backed == "local" else NoMachines()
+        self.behind = machines
         self._storages = Storages(self._account)
         self._networks = Networks(self._account)
-        self._servers = Servers(self._account, self._storages, self._networks, self._machines)
-        self._http = Server([*admin_routes(self.ledger, self.faults), *self._routes()], missing=_missing, port=port)
-        self.url = self._http.url
-
-    def start(self) -> None:
-        self._http.start()
-
-    def close(self, *, remove_machines: bool = True) -> None:
-        """Stop answering. remove_machines: the local machines behind the servers are ended and deleted."""
-        self._http.close()
-        self._machines.close(remove=remove_machines)
-        self.ledger.close()
-
-    def __enter__(self) -> UpCloudDouble:
-        self.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self._servers = Servers(self._account, self._storages, self._networks, machines)
+        self.server = Server([*admin_routes(self.ledger, self.faults), *self._routes()], missing=_missing, port=port)
+        self.url = self.server.url
 
     # --- what a request goes through ----------------------------------------------------------------------------------
 
@@ -170,7 +153,7 @@ class UpCloudDouble:
                 except Refused as refused:
                     return refused.answer()
 
-            return befall(fault, self.faults.waits, do=do, refuse=self._refusal, pause=self._http.pause)
+            return befall(fault, self.faults.waits, do=do, refuse=self._refusal, pause=self.server.pause)
 
         return answer
 

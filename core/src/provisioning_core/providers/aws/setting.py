@@ -17,15 +17,12 @@ url            of the API, only on loopback: a double's. AWS_ENDPOINT_URL_EC2 or
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import UsageError
-from ...yamlfile import shown, suggestion
-from ..loopback import is_loopback
+from ..setting import NETWORK, SECONDS, SWITCH, Accepted, check_settings, endpoint, matching, table, text, whole
 
 REGION_DEFAULT = "eu-central-1"
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
@@ -52,53 +49,25 @@ class Setting:
 
 def read_setting(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Setting:
     """Raises UsageError with all that is wrong."""
-    wrong: list[str] = []
-    for name, value in settings.items():
-        if name not in _CHECKS:
-            wrong.append(f"{shown(name)} is not known.{suggestion(name, list(_CHECKS))}".removesuffix("."))
-        elif not _CHECKS[name][0](value):
-            wrong.append(f"{name}: {shown(value)} is not accepted, {_CHECKS[name][1]} is expected")
-    if wrong:
-        known = ", ".join(_CHECKS)
-        raise UsageError(f"settings of aws: {'; '.join(wrong)}", code="bad_settings", hint=f"known: {known}")
+    check_settings("aws", settings, _ACCEPTED)
     given = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or REGION_DEFAULT
     url = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL")
     fields = {"region": given, "url": url, **settings}
     return Setting(**({"zone": f"{fields['region']}a"} | fields))
 
 
-def _is_network(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(ipaddress.ip_network(value))
-    except ValueError:
-        return False
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 86_400
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, value)) and all(map(_is_text, value.values()))
-
-
-_SECONDS = (_is_seconds, "a number of seconds")
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "region": (lambda value: _is_text(value) and bool(REGION.fullmatch(value)), "a region like eu-central-1"),
-    "zone": (_is_text, "an availability zone like eu-central-1a"),
-    "image": (_is_text, "the name of an image, or an AMI's id"),
-    "plans": (_is_table, "{portable plan: instance type}"),
-    "disk_gb": (lambda value: type(value) is int and 8 <= value <= 16_384, "a whole number from 8 to 16384"),
-    "ssh_from": (_is_network, "a network like 203.0.113.0/24"),
-    "ssh_user": (_is_text, "a user's name"),
-    "wait_for_ssh": (lambda value: isinstance(value, bool), "true or false"),
-    "settle_s": _SECONDS,
-    "deadline_s": _SECONDS,
-    "http_timeout_s": _SECONDS,
-    "poll_s": _SECONDS,
-    "url": (is_loopback, "a loopback address (any other by AWS_ENDPOINT_URL_EC2)"),
+_ACCEPTED: Mapping[str, Accepted] = {
+    "region": matching(REGION, "a region like eu-central-1"),
+    "zone": text("an availability zone like eu-central-1a"),
+    "image": text("the name of an image, or an AMI's id"),
+    "plans": table("{portable plan: instance type}"),
+    "disk_gb": whole(8, 16_384),
+    "ssh_from": NETWORK,
+    "ssh_user": text("a user's name"),
+    "wait_for_ssh": SWITCH,
+    "settle_s": SECONDS,
+    "deadline_s": SECONDS,
+    "http_timeout_s": SECONDS,
+    "poll_s": SECONDS,
+    "url": endpoint("AWS_ENDPOINT_URL_EC2"),
 }

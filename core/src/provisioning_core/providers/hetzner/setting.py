@@ -14,14 +14,11 @@ url            of the API, only on loopback: a double's. HCLOUD_ENDPOINT may nam
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import UsageError
-from ...yamlfile import shown, suggestion
-from ..loopback import is_loopback
+from ..setting import NETWORK, PORT, SECONDS, SWITCH, Accepted, check_settings, endpoint, table, text
 
 URL = "https://api.hetzner.cloud/v1"
 
@@ -42,61 +39,19 @@ class Setting:
 
 def read_setting(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Setting:
     """Raises UsageError with all that is wrong."""
-    fields: dict[str, Any] = {}
-    wrong: list[str] = []
-    for name, value in settings.items():
-        if name not in Setting.__dataclass_fields__:
-            wrong.append(f"{shown(name)} is not known.{suggestion(name, list(Setting.__dataclass_fields__))}")
-        elif not _CHECKS[name](value):
-            wrong.append(f"{name}: {shown(value)} is not accepted, {_WORDS[name]} is expected")
-        else:
-            fields[name] = value
-    if wrong:
-        known = ", ".join(Setting.__dataclass_fields__)
-        raise UsageError(f"settings of hetzner: {'; '.join(wrong)}", code="bad_settings", hint=f"known: {known}")
-    return Setting(**({"url": environ.get("HCLOUD_ENDPOINT") or URL} | fields))
+    check_settings("hetzner", settings, _ACCEPTED)
+    return Setting(**({"url": environ.get("HCLOUD_ENDPOINT") or URL} | dict(settings)))
 
 
-def _is_network(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(ipaddress.ip_network(value))
-    except ValueError:
-        return False
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 86_400
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, value)) and all(map(_is_text, value.values()))
-
-
-_CHECKS = {
-    "zone": _is_text,
-    "image": _is_text,
-    "plans": _is_table,
-    "ssh_from": _is_network,
-    "wait_for_ssh": lambda value: isinstance(value, bool),
-    "ssh_port": lambda value: type(value) is int and 0 < value < 65_536,
-    "deadline_s": _is_seconds,
-    "http_timeout_s": _is_seconds,
-    "poll_s": _is_seconds,
-    "url": is_loopback,
-}
-_WORDS = {
-    "zone": "the name of a location",
-    "image": "the name of an image",
-    "plans": "{portable plan: Hetzner's plan}",
-    "ssh_from": "a network like 203.0.113.0/24",
-    "wait_for_ssh": "true or false",
-    "ssh_port": "a port",
-    "deadline_s": "a number of seconds",
-    "http_timeout_s": "a number of seconds",
-    "poll_s": "a number of seconds",
-    "url": "a loopback address (any other by HCLOUD_ENDPOINT)",
+_ACCEPTED: Mapping[str, Accepted] = {
+    "zone": text("the name of a location"),
+    "image": text("the name of an image"),
+    "plans": table("{portable plan: Hetzner's plan}"),
+    "ssh_from": NETWORK,
+    "wait_for_ssh": SWITCH,
+    "ssh_port": PORT,
+    "deadline_s": SECONDS,
+    "http_timeout_s": SECONDS,
+    "poll_s": SECONDS,
+    "url": endpoint("HCLOUD_ENDPOINT"),
 }

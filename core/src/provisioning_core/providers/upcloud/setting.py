@@ -21,14 +21,11 @@ settle_s has to be longer than http_timeout_s plus the time that the cloud's lis
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import UsageError
-from ...yamlfile import shown, suggestion
-from ..loopback import is_loopback
+from ..setting import NETWORK, SECONDS, SWITCH, Accepted, check_settings, endpoint, table, text, texts, whole
 
 URL = "https://api.upcloud.com"
 URL_VARIABLE = "UPCLOUD_DEBUG_API_BASE_URL"
@@ -55,52 +52,24 @@ class Setting:
 
 def read_setting(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Setting:
     """Raises UsageError with all that is wrong."""
-    fields: dict[str, Any] = {}
-    wrong: list[str] = []
-    known = list(Setting.__dataclass_fields__)
-    for name, value in settings.items():
-        if name not in known:
-            wrong.append(f"{shown(name)} is not known.{suggestion(name, known)}".removesuffix("."))
-        elif fault := _fault(name, value):
-            wrong.append(f"{name}: {shown(value)} is not accepted; {fault} is expected")
-        else:
-            fields[name] = value
-    if wrong:
-        raise UsageError(
-            f"settings of upcloud: {'; '.join(wrong)}", code="bad_settings", hint=f"known: {', '.join(known)}"
-        )
-    url = {"url": environ.get(URL_VARIABLE) or URL}
-    setting = Setting(**(url | fields))
-    return Setting(**{name: getattr(setting, name) for name in known} | {"url": setting.url.rstrip("/")})
+    check_settings("upcloud", settings, _ACCEPTED)
+    fields: dict[str, Any] = {"url": environ.get(URL_VARIABLE) or URL, **settings}
+    return Setting(**(fields | {"url": fields["url"].rstrip("/")}))
 
 
-def _fault(name: str, value: Any) -> str | None:
-    """What is expected instead; None for nothing."""
-    if name in ("zone", "image", "username"):
-        return None if _is_text(value) else "text"
-    if name == "zones":
-        return None if isinstance(value, list) and all(map(_is_text, value)) else "a list of zones"
-    if name == "plans":
-        table = isinstance(value, dict) and all(map(_is_text, [*value, *value.values()]))
-        return None if table else "{portable plan: UpCloud's plan}"
-    if name == "wait_for_ssh":
-        return None if isinstance(value, bool) else "true or false"
-    if name == "url":
-        return None if is_loopback(value) else f"a loopback address (any other by {URL_VARIABLE})"
-    if name == "ssh_from":
-        return None if _is_network(value) else "a network like 203.0.113.0/24"
-    if name == "disk_gb":
-        return None if type(value) is int and 10 <= value <= 4096 else "a whole number from 10 to 4096"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if number and 0 < value <= 86_400 else "a number of seconds"
-
-
-def _is_network(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(ipaddress.ip_network(value))
-    except ValueError:
-        return False
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+_ACCEPTED: Mapping[str, Accepted] = {
+    "zone": text("a zone like fi-hel1"),
+    "image": text("the name of an image"),
+    "zones": texts("a list of zones"),
+    "plans": table("{portable plan: UpCloud's plan}"),
+    "disk_gb": whole(10, 4096),
+    "username": text("a user's name"),
+    "ssh_from": NETWORK,
+    "wait_for_ssh": SWITCH,
+    "settle_s": SECONDS,
+    "deadline_s": SECONDS,
+    "stop_s": SECONDS,
+    "http_timeout_s": SECONDS,
+    "poll_s": SECONDS,
+    "url": endpoint(URL_VARIABLE),
+}
