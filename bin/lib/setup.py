@@ -73,12 +73,15 @@ def main(names: Sequence[str]) -> int:
         known = ", ".join((*ENVIRONMENTS, NU, WORKSPACE))
         print(f"bin/setup: nothing is named {unknown[0]!r}; there are {known}", file=sys.stderr)
         return 2
-    STATE.mkdir(exist_ok=True)
     try:
+        STATE.mkdir(exist_ok=True)
         with one_at_a_time():
             make_stale(names or ["core", "orchestrator"])
     except SetupFailed as error:
         print(f"bin/setup: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # no room, no right to write, not ours
+        print(f"bin/setup: cannot write in {STATE}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("bin/setup: interrupted; the next run goes on from here", file=sys.stderr)
@@ -219,7 +222,7 @@ def run(command: Sequence[str], doing: str, extra: dict[str, str] | None = None)
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without .pyc files every command starts at half the speed
     environment.setdefault("PIP_CACHE_DIR", str(STATE / "cache" / "pip"))
-    if not (Path.home() / ".rustup").exists():
+    if not os.path.exists(os.path.expanduser("~/.rustup")):  # noqa: PTH110, PTH111 - Path fails where nobody knows a home
         # pip asks `rustc` for its version, and where that is rustup's proxy, it would make a file in HOME.
         environment.setdefault("RUSTUP_HOME", str(STATE / "cache" / "rustup"))
     environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"} | (extra or {})

@@ -198,7 +198,7 @@ def test_an_interrupt_ends_the_running_operation(stage: Stage) -> None:
 def test_interrupts_at_its_very_beginning_and_twice_leave_no_operation_running(stage: Stage) -> None:
     """The operation itself sends them: as early as can be, and again while it is waited for, in its grace."""
     stage.add("sleepy", '#!/bin/sh\ntrap \'kill -INT $PPID\' TERM\necho $$ >> "$PROVISIONING_WORKSPACE/pids"\n'
-        'kill -INT $PPID\nwhile :; do sleep 0.05; done\n')  # fmt: skip
+        'kill -INT $PPID\nfor _ in $(seq 600); do sleep 0.05; done\n')  # fmt: skip
     program = (
         "import sys; from pathlib import Path; from provisioning_core.direct import run_direct\n"
         "ended = 0\n"
