@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioning_core.doubles.upcloud import UpCloudDouble
+from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Wish
 from provisioning_core.providers.local import LocalProvider
 from provisioning_core.providers.upcloud import UpCloudProvider
@@ -80,3 +81,32 @@ def test_a_resize_keeps_the_machine_and_a_delete_ends_it(provider: UpCloudProvid
     assert provider.delete("server", server.id)
     assert not Path(server.attributes["ssh"]["known_hosts_file"]).exists()
     assert LocalProvider(backed.directory / "machines").list("server") == []
+
+
+def test_a_double_that_was_killed_while_a_machine_was_made_makes_it_to_the_end(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ledger has a server in maintenance, and there is no machine, or one that lets nobody in yet."""
+    monkeypatch.setenv("UPCLOUD_TOKEN", "ucat_practice_only")
+    with UpCloudDouble(tmp_path / "double", pace_s=3) as on_paper:
+        provider = UpCloudProvider(workspace, QUICK | {"url": on_paper.url, "deadline_s": 0.5})
+        with pytest.raises(ProviderError, match="maintenance"):
+            provider.create(wish("server", "a", plan="1cpu-1gb"))
+    with UpCloudDouble(tmp_path / "double", backed="local") as backed:
+        provider = UpCloudProvider(workspace, QUICK | {"url": backed.url, "wait_for_ssh": True})
+        made = provider.create(wish("server", "a", plan="1cpu-1gb"))
+        assert (made.created, says(made.resource, "hostname")) == (False, "a")
+
+
+def test_a_server_whose_machine_did_not_outlive_the_double_is_an_error_and_can_be_made_anew(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UPCLOUD_TOKEN", "ucat_practice_only")
+    with UpCloudDouble(tmp_path / "double", backed="local") as first:
+        it = UpCloudProvider(workspace, QUICK | {"url": first.url}).create(wish("server", "a", plan="1cpu-1gb"))
+    with UpCloudDouble(tmp_path / "double", backed="local") as second:
+        provider = UpCloudProvider(workspace, QUICK | {"url": second.url})
+        assert [each.state for each in provider.list("server")] == ["error"]
+        assert "wuji/a: its machine is gone" in capfd.readouterr().err
+        assert provider.delete("server", it.resource.id)
+        assert says(provider.create(wish("server", "a", plan="1cpu-1gb")).resource, "hostname") == "a"

@@ -25,6 +25,10 @@ from .account import Account, Record
 _INFRA = "double"
 _ANNOUNCED_S = 60.0
 _CONNECT_S = 20.0
+_WRITE_KEYS = """
+umask 077; mkdir -p ~/.ssh && cd ~/.ssh && touch authorized_keys || exit
+while IFS= read -r key; do grep -qxF -e "$key" authorized_keys || printf '%s\\n' "$key" >> authorized_keys; done
+"""
 
 
 class NoMachines:
@@ -34,6 +38,9 @@ class NoMachines:
         return None
 
     def ready(self, server: Record) -> bool:
+        return True
+
+    def there(self, server: Record) -> bool:
         return True
 
     def power(self, server: Record, on: bool) -> None:
@@ -89,6 +96,12 @@ class LocalMachines:
     def ready(self, server: Record) -> bool:
         thread = self._making.get(server["uuid"])
         return thread is None or not thread.is_alive()
+
+    def there(self, server: Record) -> bool:
+        there = self._provider().find("server", key=server["uuid"]) is not None
+        if not there and server.get("_ssh"):
+            sys.stderr.write(f"server {server['title']}: its machine is gone, nobody can log in to it any more\n")
+        return there
 
     def power(self, server: Record, on: bool) -> None:
         """As far as the provider `local` can: a machine that it cannot stop goes on running."""
@@ -159,7 +172,6 @@ async def _write_keys(ssh: Mapping[str, Any], lines: str) -> None:
     )
     try:
         async with connection as open_connection:
-            write = "umask 077; mkdir -p ~/.ssh && cat >> ~/.ssh/authorized_keys"
-            await open_connection.run(write, input=lines, check=True)
+            await open_connection.run(_WRITE_KEYS, input=lines, check=True)
     except asyncssh.Error as error:
         raise OSError(f"cannot put the login keys into it: {error}") from error

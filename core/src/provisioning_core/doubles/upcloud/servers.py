@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from ..http import Answer, Request
@@ -16,6 +17,7 @@ from .refusal import Refused
 from .storages import Storages, body_of, paged
 
 _FOREVER = float("inf")
+_AT_ONCE = 8
 
 
 class Machines(Protocol):
@@ -25,6 +27,9 @@ class Machines(Protocol):
         """{"host", "port", "user", "private"} as soon as they are known; the machine itself may take longer."""
 
     def ready(self, server: Record) -> bool: ...
+
+    def there(self, server: Record) -> bool:
+        """Has it a machine, running or not?"""
 
     def power(self, server: Record, on: bool) -> None: ...
 
@@ -37,6 +42,7 @@ class Servers:
         self._storages = storages
         self._networks = networks
         self._machines = machines
+        self._go_on()
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -66,11 +72,8 @@ class Servers:
             self._account.add("server", server)
 
         def answer() -> Answer:
-            place = self._machines.create(server)
+            self._furnish(server)
             with self._account.locked():
-                if place is not None:
-                    _move(server, place)
-                    self._account.save("server", server)
                 created = self._details(server) | {"username": server["_username"]}
                 return Answer(
                     202,
@@ -81,6 +84,29 @@ class Servers:
                 )
 
         return answer
+
+    def _go_on(self) -> None:
+        """What an earlier double with this ledger has left: a kill may have cut off the making of any machine.
+
+        A server whose machine was there and is gone (that double ended without --keep) is an `error`.
+        """
+        wanted = [each for each in self._account.all("server") if "started" in (each["state"], each.get("_next"))]
+        cut_off = [each for each in wanted if self._machines.there(each) or not each.get("_ssh")]
+        for server in wanted:
+            if server not in cut_off:
+                server |= {"state": "error", "_next": None}
+                self._account.save("server", server)
+        if cut_off:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self._furnish, cut_off))
+
+    def _furnish(self, server: Record) -> None:
+        """A machine behind it, or the one that it has; returns when it is known where that is."""
+        place = self._machines.create(server)
+        if place is not None:
+            with self._account.locked():
+                _move(server, place)
+                self._account.save("server", server)
 
     def modify(self, request: Request) -> Answer:
         server = self._current(request)
