@@ -14,6 +14,7 @@ from provisioning_core.doubles.aws import AwsDouble
 from provisioning_core.errors import AuthError, ProviderError
 from provisioning_core.provider import Kind, Resource, Wish
 from provisioning_core.providers.aws import AwsProvider
+from provisioning_core.providers.aws.account import refusal
 
 from .doubled_aws import provider as at_the_double
 
@@ -156,3 +157,24 @@ def test_wrong_and_missing_credentials_are_said(
     with pytest.raises(AuthError) as missing:
         at_the_double(tmp_path).list("server")
     assert missing.value.code == "no_credentials"
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "retryable"),
+    [
+        ("VpcLimitExceeded", "quota_exceeded", False),
+        ("InternetGatewayLimitExceeded", "quota_exceeded", False),
+        ("RulesPerSecurityGroupLimitExceeded", "quota_exceeded", False),
+        ("RequestLimitExceeded", "rate_limited", True),
+        ("InsufficientInstanceCapacity", "out_of_stock", True),
+    ],
+)
+def test_every_quota_of_ec2_is_one_and_a_full_zone_or_too_many_requests_are_none(
+    said: str, code: str, retryable: bool
+) -> None:
+    from botocore.exceptions import ClientError
+
+    error = ClientError({"Error": {"Code": said, "Message": "words"}}, "CreateVpc")
+    found = refusal("creating network net", error)
+    assert (found.code, found.retryable) == (code, retryable)
+    assert said in found.message

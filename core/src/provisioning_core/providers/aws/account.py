@@ -32,10 +32,6 @@ _WORDS: dict[str, _Words] = {
     "InsufficientInstanceCapacity": _NO_STOCK,
     "InsufficientHostCapacity": _NO_STOCK,
     "Unsupported": ("bad_spec", False, None, "the plan is not offered in this zone: try another one"),
-    "InstanceLimitExceeded": _LIMIT,
-    "VcpuLimitExceeded": _LIMIT,
-    "VpcLimitExceeded": _LIMIT,
-    "VolumeLimitExceeded": _LIMIT,
     "MaxSpotInstanceCountExceeded": _LIMIT,
     "PendingVerification": ("auth_failed", True, 600.0, "AWS is still verifying the account"),
     "InternalError": _PASSING,
@@ -189,7 +185,8 @@ def refusal(doing: str, error: Any) -> ProviderError:
     """Of a botocore ClientError."""
     said = error.response.get("Error", {})
     code, status = str(said.get("Code", "")), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    ours, retryable, after_s, hint = _WORDS.get(code, _PASSING if status >= 500 else (code, False, None, None))
+    other: _Words = _LIMIT if code.endswith("LimitExceeded") else (code, False, None, None)
+    ours, retryable, after_s, hint = _WORDS.get(code, _PASSING if status >= 500 else other)
     if ours == code and code.endswith((".NotFound", ".Malformed")):
         ours = "not_found"
     text = f"{doing}: EC2 says {code}: {said.get('Message', '')}"
