@@ -276,8 +276,9 @@ def test_an_import_shows_what_it_adopts_and_wants_a_definition(program: Any, wor
     assert program("server", "import", "wuji/web-1", "--id", id).returncode == 0
     assert list(plans(workspace)) == ["web-1"]
     assert "Nothing to do" in program("server", "import", "wuji/web-1", "--id", id).stderr
+    other = LedgerProvider(workspace).make_unmanaged("server", "another's", {"plan": "2cpu-4gb"})
     for arguments, code, words in (
-        (("wuji/nope", "--id", id), 2, "is not defined in infra/wuji.yaml"),
+        (("wuji/nope", "--id", other), 2, "is not defined in infra/wuji.yaml"),
         (("web-2", "--id", id), 2, "does not say of which infrastructure"),
         (("wuji/web-2", "--id", "nothing"), 3, "no server 'nothing' that is nobody's"),
     ):

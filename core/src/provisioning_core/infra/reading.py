@@ -26,7 +26,11 @@ def load_infra(workspace: Workspace, name: str, *, manifests: bool = False) -> I
     manifests: what it declares of taskservs is checked by their manifests, too. Who looks or deletes needs none: what
     was installed has to be removable also where its folder is gone.
     """
-    file = workspace.infra_file(name)
+    return read_infra(workspace, name, workspace.infra_file(name), manifests=manifests)
+
+
+def read_infra(workspace: Workspace, name: str, file: Path, *, manifests: bool = False) -> Infra:
+    """As `load_infra`, from that file."""
     try:
         at = _read(workspace, file)
     except OSError as error:
