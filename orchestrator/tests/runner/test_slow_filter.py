@@ -59,11 +59,12 @@ class Stopped:
         await until(lambda: not alive(int(self._file("half").read_text())))
         assert self._host.log(an_id(1)) == b"", "nothing of it is written yet"
 
-    def shoot(self, who: str) -> None:
-        if "filter" in who:
-            os.kill(self.filter, signal.SIGKILL)
-        if "shim" in who:
-            os.kill(self.shim, signal.SIGKILL)
+    async def shoot(self, who: str) -> None:
+        """They are dead when it returns, and hold no lock any more."""
+        for name, pid in (("filter", self.filter), ("shim", self.shim)):
+            if name in who:
+                os.kill(pid, signal.SIGKILL)
+                await until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
 
     def go_on(self) -> None:
         try:
@@ -102,7 +103,7 @@ def test_no_end_is_told_before_all_lines_are_written(host: Host, who: str) -> No
     async def body() -> None:
         async with host.opened() as (dispatch, listener):
             await stopped.begin(dispatch)
-            stopped.shoot(who)
+            await stopped.shoot(who)
             if who == "shim":
                 await until(waited_for(host))
             if who != "filter":
@@ -127,7 +128,7 @@ def test_the_next_daemon_waits_too(host: Host, who: str) -> None:
             await stopped.begin(dispatch)
             if "helper" in who:
                 os.kill(dispatch.helper_pid() or 0, signal.SIGKILL)
-        stopped.shoot(who)
+        await stopped.shoot(who)
         async with host.opened() as (dispatch, listener):
             reconciled = asyncio.create_task(dispatch.reconcile([an_id(1)]))
             if "shim" in who:
@@ -151,7 +152,7 @@ def test_a_daemon_that_is_shot_while_it_waits_is_followed_by_one_that_waits(host
     async def body() -> None:
         async with host.opened() as (dispatch, listener):
             await stopped.begin(dispatch)
-            stopped.shoot("shim")
+            await stopped.shoot("shim")
             await until(waited_for(host))
             assert not told_of(listener.facts, an_id(1))
         async with host.opened() as (dispatch, _):
@@ -172,9 +173,9 @@ def test_a_filter_that_is_shot_while_it_is_waited_for_holds_nobody_up(host: Host
     async def body() -> None:
         async with host.opened() as (dispatch, listener):
             await stopped.begin(dispatch)
-            stopped.shoot("shim")
+            await stopped.shoot("shim")
             await until(waited_for(host))
-            stopped.shoot("filter")
+            await stopped.shoot("filter")
             assert isinstance(await listener.end_of(an_id(1)), Vanished)
 
     run(body())
@@ -189,7 +190,7 @@ def test_a_filter_that_is_stuck_is_not_waited_for_for_ever(host: Host, tmp_path:
     async def body() -> None:
         async with host.opened() as (dispatch, listener):
             await stopped.begin(dispatch)
-            stopped.shoot("shim")
+            await stopped.shoot("shim")
             await until(waited_for(host))
             await asyncio.to_thread(await_filter, [str(host.file(an_id(1), ".log"))], 0.05)
             assert host.log(an_id(1)) == b"" and not told_of(listener.facts, an_id(1))
