@@ -1,61 +1,49 @@
-"""The same against a real account, which costs a few cents: only where it is asked for.
+"""One of everything at a real account, which costs a few cents: only where it is asked for.
 
     PROVISIONING_TEST_AWS=1 AWS_PROFILE=… pytest core/tests/providers/aws/test_real_account.py
 
-Everything that it makes is deleted at the end, also where it fails; look into EC2's console all the same.
+Everything that it makes is deleted at the end, also where it fails, the key pair too.
+Look into EC2's console all the same.
+The same runs against the double, so that it is known to do so.
 """
 
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from provisioning_core.provider import KINDS, Kind, Wish
+from provisioning_core.doubles.aws import AwsDouble
+from provisioning_core.providers import access
 from provisioning_core.providers.aws import AwsProvider
-from provisioning_core.providers.sshclient import run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        os.environ.get("PROVISIONING_TEST_AWS") != "1",
-        reason="a real account: set PROVISIONING_TEST_AWS=1 and credentials",
-    ),
-]
+from ..account import live_and_end
+from ..machines import needs_ssh
+
+pytestmark = pytest.mark.slow
 
 
-def test_a_network_a_storage_and_a_server_live_and_end(tmp_path: Path) -> None:
-    provider = AwsProvider(tmp_path)
-    infra = f"test-{uuid.uuid4().hex[:8]}"
+def at_account(provider: AwsProvider) -> None:
+    def forget_key() -> None:
+        name = provider._servers._key_pair(access.workspace_key(provider.workspace), "looking for the key pair")
+        provider._account.ec2.delete_key_pair(KeyName=name)
 
-    def wish(kind: Kind, name: str, labels: dict[str, str] | None = None, **spec: Any) -> Wish:
-        key = f"provisioning-test/{infra}/{kind}/{name}"
-        return Wish(kind, key, str(uuid.uuid4()), infra, name, spec, labels or {})
+    live_and_end(provider, "t3.small", forget_key)
 
-    web: dict[str, Any] = {
-        "plan": "1cpu-1gb",
-        "network": "net",
-        "firewall": [{"protocol": "tcp", "ports": [80, 80]}],
-        "storages": [{"name": "data", "size_gb": 10}],
-    }
-    try:
-        assert provider.create(wish("network", "net", cidr="10.199.0.0/24")).created
-        assert provider.create(wish("storage", "spare", size_gb=10)).resource.state == "started"
-        made = provider.create(wish("server", "web-1", **web))
-        assert made.created
-        assert provider.create(wish("server", "web-1", **web)).created is False
-        assert run(made.resource.attributes["ssh"], ["true"]) == 0
-        seen, wanted = made.resource.attributes["spec"], provider.normalize("server", web)
-        assert {name: wanted[name] for name in seen} == seen
-        changed = web | {"plan": "t3.small"}
-        larger = provider.update(made.resource.id, wish("server", "web-1", {"role": "web"}, **changed))
-        assert (larger.attributes["plan"], larger.attributes["labels"]) == ("t3.small", {"role": "web"})
-        assert run(larger.attributes["ssh"], ["true"]) == 0
-    finally:
-        for kind in reversed(KINDS):
-            for resource in provider.list(kind, infra=infra):
-                provider.delete(kind, resource.id)
-    assert [each for kind in KINDS for each in provider.list(kind, infra=infra)] == []
+
+@pytest.mark.skipif(
+    os.environ.get("PROVISIONING_TEST_AWS") != "1",
+    reason="a real AWS account: set PROVISIONING_TEST_AWS=1 and credentials",
+)
+def test_a_network_a_storage_and_a_server_live_and_end_at_a_real_account(tmp_path: Path) -> None:
+    at_account(AwsProvider(tmp_path))
+
+
+@needs_ssh
+def test_they_leave_nothing_in_the_ledger_of_a_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "for-practice-only")
+    with AwsDouble(tmp_path / "double", backed="local", pace_s=0.05) as double:
+        at_account(AwsProvider(tmp_path, {"url": double.url, "poll_s": 0.05, "settle_s": 2}))
+        assert [(each.kind, each.id) for each in double.ledger.existing()] == []
