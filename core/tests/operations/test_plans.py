@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from provisioning_core.clouds import Clouds
 from provisioning_core.direct import DirectOutcome, run_direct
+from provisioning_core.errors import ConflictError
 from provisioning_core.inventory import Inventory
 from provisioning_core.library import library_root
-from provisioning_core.plan import Plan, plan_infra
+from provisioning_core.plan import Plan, plan_create, plan_infra
 from provisioning_core.plan.document import plan_document
 from provisioning_core.plan.drift import find_drift
 from provisioning_core.testing.ledger_provider import LedgerProvider, SecondLedger
@@ -335,6 +337,38 @@ def test_what_is_as_it_is_defined_is_no_drift_also_where_an_update_was_killed_be
     alter(workspace, "a", plan="8cpu-16gb")
     (found,) = find_drift(Clouds(loaded(workspace)), "x")
     assert (found.sort, found.name, [each.path for each in found.fields]) == ("changed", "a", ["plan"])
+
+
+def test_what_has_lost_its_labels_is_not_made_a_second_time(workspace: Any) -> None:
+    workspace.define("x", BEFORE)
+    done(workspace, "infra/create", infra="x")
+    here = loaded(workspace)
+    (entry,) = [each for each in Clouds(here).inventory.all("x", "server") if each.name == "a"]
+    with LedgerProvider(workspace.path)._file.resources() as resources:
+        resources[entry.id] |= {"key": "", "intent": "", "infra": ""}
+    (found,) = find_drift(Clouds(here), "x")
+    assert (found.sort, found.name, found.id) == ("unlabelled", "a", entry.id)
+    assert found.heals == f"provisioning server import x/a --id {entry.id}"
+    with pytest.raises(ConflictError, match=re.escape(f"server a ({entry.id})")) as caught:
+        plan_infra(here, "x")
+    assert caught.value.code == "disowned"
+    with pytest.raises(ConflictError):
+        plan_create(here, "x", ["a"])
+    assert run(workspace, "infra/create", infra="x").status == "failed"
+    assert sorted(one.name for one in LedgerProvider(workspace.path)._all("server")) == ["a", "b", "old"]
+    done(workspace, "servers/adopt", infra="x", name="a", id=entry.id, spec={"plan": "1cpu-1gb"})
+    assert "create" not in {change.action for change in plan_infra(here, "x").to_do}
+
+
+def test_what_has_lost_its_labels_is_made_anew_where_it_has_been_forgotten(workspace: Any) -> None:
+    workspace.define("x", BEFORE)
+    done(workspace, "infra/create", infra="x")
+    inventory = Inventory(loaded(workspace))
+    (entry,) = [each for each in inventory.all("x", "server") if each.name == "a"]
+    with LedgerProvider(workspace.path)._file.resources() as resources:
+        resources[entry.id] |= {"key": "", "intent": "", "infra": ""}
+    inventory.forget(entry.key)
+    assert [change.name for change in planned(workspace).to_do] == ["a"]
 
 
 # --- power, adoption -----------------------------------------------------------------------------------------------

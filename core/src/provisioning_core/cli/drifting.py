@@ -18,25 +18,35 @@ from .lazy import ExamplesCommand
 from .session import Session, with_session
 
 if TYPE_CHECKING:
+    from ..clouds import Clouds
     from ..plan.drift import Drift
     from ..render.terminal import Terminal
 
 FORMS = ("text", "dot", "mermaid")
 _FORM = "provisioning.graph.form"
-_STYLES = {"gone": "bad", "changed": "warn", "stopped": "warn", "unmanaged": "busy", "unrecorded": "dim"}
+_STYLES = {
+    "gone": "bad",
+    "unlabelled": "bad",
+    "changed": "warn",
+    "stopped": "warn",
+    "unmanaged": "busy",
+    "unrecorded": "dim",
+}
 
 
 @click.command(
     cls=ExamplesCommand,
     examples="""
         provisioning infra drift wuji
+        provisioning infra drift wuji --deep                    # also what is installed on the servers
         provisioning infra drift --exit-code                    # of all; 10 where there is any
     """,
 )
 @click.argument("infra", required=False, shell_complete=complete_infra)
+@click.option("--deep", is_flag=True, help="Ask the servers too, by SSH, for what is installed and its health.")
 @click.option("--exit-code", is_flag=True, help="Exit 10 where there is drift.")
 @with_session
-def drift(session: Session, infra: str | None, exit_code: bool) -> None:
+def drift(session: Session, infra: str | None, deep: bool, exit_code: bool) -> None:
     """What is otherwise than it was left: gone, changed, stopped, or there without being known; and what heals it."""
     from ..clouds import Clouds
     from ..plan.drift import find_drift
@@ -45,6 +55,7 @@ def drift(session: Session, infra: str | None, exit_code: bool) -> None:
     clouds = Clouds(workspace)
     names = [infra] if infra is not None else sorted({*workspace.infra_names(), *clouds.inventory.infras()})
     found = [(name, each) for name in names for each in find_drift(clouds, name)]
+    found += [(name, each) for name in names for each in (_installed(session, clouds, name) if deep else ())]
     items = [{"infra": name, **asdict(each)} for name, each in found]
     if session.form == "name":  # one that has drifted in two ways has one name all the same
         session.print("\n".join(dict.fromkeys(each.name for _, each in found)))
@@ -67,12 +78,24 @@ def drift(session: Session, infra: str | None, exit_code: bool) -> None:
         raise Exit(exits.CHANGES)
 
 
+def _installed(session: Session, clouds: Clouds, infra: str) -> list[Drift]:
+    from ..plan.installed import find_installed_drift
+
+    if infra not in clouds.workspace.infra_names():
+        return []
+    found = find_installed_drift(clouds, infra)
+    for text in found.unasked:
+        session.say(f"{session.err.paint('note:', 'warn')} {clean(text)}")
+    return found.drifts
+
+
 def _drift_lines(terminal: Terminal, drift: Drift) -> list[str]:
     from ..plan.words import value_words
 
     fields = ", ".join(f"{each.path}: {value_words(each.before)} -> {value_words(each.after)}" for each in drift.fields)
     words = {
         "gone": "deleted behind our back",
+        "unlabelled": f"is there as {drift.id}, without our labels",
         "changed": fields,
         "stopped": "is there and does not run",
         "unmanaged": "has our labels, and is not defined",

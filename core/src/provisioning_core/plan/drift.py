@@ -2,6 +2,7 @@
 
 gone        the inventory has it, no provider does (or another one of that key is there)
 changed     the provider shows other fields than were last wished for, and than are defined now
+unlabelled  it is there and has lost our labels, so that a create would make another one
 stopped     a server that is there and does not run
 unmanaged   it has our labels, and neither definition nor inventory know it
 unrecorded  it is defined and there, and only the inventory does not know it
@@ -19,9 +20,10 @@ from ..infra import Infra, load_infra
 from ..inventory import Entry
 from ..provider import Kind
 from .comparing import differences, wish_in_terms
+from .disowned import disowned
 from .model import FieldChange
 
-Sort = Literal["gone", "changed", "stopped", "unmanaged", "unrecorded"]
+Sort = Literal["gone", "unlabelled", "changed", "stopped", "unmanaged", "unrecorded"]
 KINDS: tuple[Kind, ...] = ("network", "server")
 
 
@@ -52,7 +54,11 @@ def find_drift(clouds: Clouds, infra: str) -> list[Drift]:
         there = {(each.provider, each.resource.key): each for each in clouds.list(kind, infra, definition=definition)}
         entries = {entry.key: entry for entry in clouds.inventory.all(infra, kind)}
         wishes = _wishes(clouds, definition, kind)
+        lost = disowned(clouds, kind, [each for key, each in entries.items() if (each.provider, key) not in there])
         for entry in entries.values():
+            if entry.key in lost:
+                found.append(_unlabelled(infra, entry, entry.key in wishes))
+                continue
             at = there.get((entry.provider, entry.key))
             found += _remembered(clouds, infra, entry, at, wishes.get(entry.key), definition is not None)
         for each in there.values():
@@ -77,6 +83,12 @@ def _wishes(clouds: Clouds, infra: Infra | None, kind: Kind) -> dict[str, tuple[
         )
         for each in (infra.servers if kind == "server" else infra.networks)
     }
+
+
+def _unlabelled(infra: str, entry: Entry, defined: bool) -> Drift:
+    heals = f"provisioning server import {infra}/{entry.name} --id {entry.id}"
+    heals = heals if defined and entry.kind == "server" else ""  # nothing else can be adopted
+    return Drift("unlabelled", entry.kind, entry.name, entry.key, entry.provider, entry.id, (), heals)
 
 
 def _remembered(

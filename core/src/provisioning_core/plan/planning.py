@@ -6,19 +6,21 @@ kind; all else is comparing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from ..clouds import Clouds, Found
+from ..errors import ConflictError
 from ..infra import Infra, Network, Server, load_infra
 from ..provider import Kind
 from ..workspace import Workspace
 from .acceptable import check_acceptable
 from .comparing import differences, observation, wish_in_terms
 from .creating import check_params, check_policy
+from .disowned import disowned
 from .model import Change, FieldChange, Gate, Plan
 from .services import service_changes
 
@@ -82,7 +84,12 @@ class _Look:
                 self._there.setdefault(found.resource.key, []).append(found)
 
     def resources(self, networks: Sequence[Network], servers: Sequence[Server]) -> list[Change]:
-        """The networks first. The servers of a network that is replaced are replaced with it."""
+        """The networks first. The servers of a network that is replaced are replaced with it.
+
+        Raises ConflictError (`disowned`) where what is to be created is there, without our labels.
+        """
+        self._refuse_doubles({self._key("network", each.name) for each in networks}, "network")
+        self._refuse_doubles({self._key("server", each.name) for each in servers}, "server")
         changes = [self._change("network", network) for network in networks]
         renewed = {(change.provider, change.name) for change in changes if change.action == "replace"}
         for server in servers:
@@ -110,8 +117,26 @@ class _Look:
         seen = observation(resource)
         return Change("delete", resource.kind, resource.name, resource.key, resource.id, found.provider, observed=seen)
 
+    def _refuse_doubles(self, keys: Collection[str], kind: Kind) -> None:
+        missing = [entry for key, entry in self._entries.items() if key in keys and key not in self._there]
+        found = disowned(self._clouds, kind, missing)
+        if not found:
+            return
+        there = [f"{kind} {self._entries[key].name} ({each.id})" for key, each in found.items()]
+        first = self._entries[next(iter(found))]
+        again = f"provisioning server import {self._infra.name}/{first.name} --id {first.id}"
+        forget = f"to have a new one beside it: provisioning infra inventory rebuild {self._infra.name}"
+        raise ConflictError(
+            f"without our labels, but there: {', '.join(there)}; to create it would make a second one",
+            code="disowned",
+            hint=f"{again}; {forget}" if kind == "server" else forget,
+        )
+
+    def _key(self, kind: Kind, name: str) -> str:
+        return self._workspace.key(self._infra.name, kind, name)
+
     def _change(self, kind: Kind, wanted: Network | Server) -> Change:
-        key = self._workspace.key(self._infra.name, kind, wanted.name)
+        key = self._key(kind, wanted.name)
         provider = self._clouds.load(wanted.provider)
         terms = wish_in_terms(provider, kind, wanted.spec(), wanted.labels)
         wish = {"spec": wanted.spec(), "labels": dict(wanted.labels)}
