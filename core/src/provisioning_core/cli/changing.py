@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UsageError
 from ..render.documents import line
-from ..render.text import plural
+from ..render.text import clean, plural
 from ..yamlfile import shown
 from . import exits
 from .exits import Exit
@@ -56,7 +56,7 @@ def change(session: Session, wish: Change) -> None:
     if wish.manner.check:
         print_plans(session, [plan])
         raise Exit(exits.CHANGES if wish.manner.exit_code and not plan.nothing_to_do else exits.SUCCEEDED)
-    if plan.nothing_to_do and wish.manner.wait:
+    if plan.nothing_to_do and wish.manner.wait and not _tell_fallen(session, wish, plan, clouds):
         _nothing_to_do(session, wish, plan, clouds)
         return
     allow = _permission(wish)
@@ -203,6 +203,21 @@ def _nothing_to_do(session: Session, wish: Change, plan: Plan, clouds: Clouds) -
     good = f", {plural(held, 'check')} asked again and good" if held else ""
     session.say(f"Nothing to do: {told}{good}.")
     _tell_result(session, wish, plan, clouds, None)
+
+
+def _tell_fallen(session: Session, wish: Change, plan: Plan, clouds: Clouds) -> bool:
+    """Whether the servers themselves know less of their taskservs than the inventory: then these are applied again."""
+    if wish.resource != "infra" or wish.verb != "create" or not any(each.kind == "taskserv" for each in plan.changes):
+        return False
+    from ..plan.installed import find_installed_drift
+
+    found = find_installed_drift(clouds, plan.infra)
+    for text in found.unasked:
+        session.say(f"{session.err.paint('note:', 'warn')} {clean(text)}")
+    for each in found.drifts:
+        what = "not there any more" if each.sort == "gone" else str(each.fields[0].after)
+        session.say(f"  {session.err.paint('~', 'busy')} taskserv {clean(each.name)}  {clean(what)}: applied again")
+    return bool(found.drifts)
 
 
 def _ask_checks(clouds: Clouds, plan: Plan) -> int:

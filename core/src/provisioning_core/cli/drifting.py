@@ -55,7 +55,10 @@ def drift(session: Session, infra: str | None, deep: bool, exit_code: bool) -> N
     clouds = Clouds(workspace)
     names = [infra] if infra is not None else sorted({*workspace.infra_names(), *clouds.inventory.infras()})
     found = [(name, each) for name in names for each in find_drift(clouds, name)]
-    found += [(name, each) for name in names for each in (_installed(session, clouds, name) if deep else ())]
+    if deep:
+        known = {each.key for _, each in found}
+        below = [(name, each) for name in names for each in _installed(session, clouds, name)]
+        found += [(name, each) for name, each in below if each.key not in known]
     items = [{"infra": name, **asdict(each)} for name, each in found]
     if session.form == "name":  # one that has drifted in two ways has one name all the same
         session.print("\n".join(dict.fromkeys(each.name for _, each in found)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..clouds import Clouds
@@ -15,18 +15,20 @@ from ..errors import ProvisioningError
 from ..provider import Resource
 from ..secrets import resolve_param
 from . import apt
+from .health import wait_healthy
 from .marker import Marker
 from .offers import look
 from .remote import Remote, connected
-from .wish import Wish, read_wish
+from .wish import Reveal, Wish, read_wish
 
 AT_ONCE_MAX = 20
-Action = Literal["install", "change", "exists", "unknown"]
+Action = Literal["install", "change", "exists", "ill", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """action: what a create would do; unknown: the server cannot be asked. why: in words, empty where all is as wished.
+    """action: what a create would do. ill: it is there as wished, but not healthy, where that was asked; unknown: the
+    server cannot be asked. why: in words, empty where all is as wished.
 
     installed: the version that is there. candidate: what its server's apt would install, where it was asked.
     """
@@ -56,6 +58,7 @@ class _Asked:
     wish: Wish
     params: Mapping[str, Any]
     fault: str | None = None
+    hidden: Callable[[str], str] = str
 
 
 def standings(
@@ -64,40 +67,46 @@ def standings(
     tasks: Sequence[Mapping[str, Any]],
     *,
     candidates: bool = False,
+    health: bool = False,
     resolve: Callable[[str], str] = resolve_param,
 ) -> list[Standing]:
     """Of the tasks that an expansion of taskservs/create has, in their order.
 
-    candidates: ask each server's apt, too. Raises what reading the wishes and listing the servers raise.
+    candidates: ask each server's apt, too. health: ask each service that is there, once. Raises what reading the wishes
+    and listing the servers raise.
     """
     asked = [_read(clouds, task["params"], resolve) for task in tasks]
     servers = {found.resource.name: found.resource for found in clouds.list("server", infra)}
-    return asyncio.run(_ask_all(asked, servers, candidates))
+    return asyncio.run(_ask_all(asked, servers, candidates, health))
 
 
 def _read(clouds: Clouds, params: Mapping[str, Any], resolve: Callable[[str], str]) -> _Asked:
-    wish = read_wish(clouds.workspace, params, key=None)
+    wish, reveal = read_wish(clouds.workspace, params, key=None), Reveal(resolve)
     try:
-        return _Asked(wish, wish.taskserv.manifest.revealed(wish.params, resolve))
+        return _Asked(wish, wish.taskserv.manifest.revealed(wish.params, reveal), hidden=reveal.hidden)
     except ProvisioningError as error:
         return _Asked(wish, {}, error.message)
 
 
-async def _ask_all(asked: Sequence[_Asked], servers: Mapping[str, Resource], candidates: bool) -> list[Standing]:
+async def _ask_all(
+    asked: Sequence[_Asked], servers: Mapping[str, Resource], candidates: bool, health: bool
+) -> list[Standing]:
     slots = asyncio.Semaphore(AT_ONCE_MAX)
     names = list(dict.fromkeys(each.wish.server for each in asked))
 
     async def ask(name: str) -> list[Standing]:
         async with slots:
             return await _ask_server(
-                [each for each in asked if each.wish.server == name], servers.get(name), candidates
+                [each for each in asked if each.wish.server == name], servers.get(name), candidates, health
             )
 
     found = {(each.server, each.name): each for group in await asyncio.gather(*map(ask, names)) for each in group}
     return [found[each.wish.server, each.wish.name] for each in asked]
 
 
-async def _ask_server(asked: Sequence[_Asked], server: Resource | None, candidates: bool) -> list[Standing]:
+async def _ask_server(
+    asked: Sequence[_Asked], server: Resource | None, candidates: bool, health: bool
+) -> list[Standing]:
     if server is None:
         return [_standing(each, "install", "the server does not exist yet") for each in asked]
     if server.state != "started" or not isinstance(server.attributes.get("ssh"), Mapping):
@@ -106,9 +115,23 @@ async def _ask_server(asked: Sequence[_Asked], server: Resource | None, candidat
         async with connected(server.attributes["ssh"]) as remote:
             seen = await look(remote, server.attributes)
             there = await _candidates(remote, asked) if candidates else {}
+            found = [_compared(each, seen.markers.get(each.wish.name), there) for each in asked]
+            address = server.attributes.get("address")
+            if health:
+                pairs = zip(asked, found, strict=True)
+                found = [await _with_health(remote, each, standing, address) for each, standing in pairs]
     except ProvisioningError as error:
         return [_standing(each, "unknown", error.message) for each in asked]
-    return [_compared(each, seen.markers.get(each.wish.name), there) for each in asked]
+    return found
+
+
+async def _with_health(remote: Remote, each: _Asked, standing: Standing, address: Any) -> Standing:
+    health = each.wish.taskserv.manifest.health
+    if health is None or standing.action != "exists":
+        return standing
+    where = str(address) if address else None
+    fault = await wait_healthy(remote, health, each.params, address=where, deadline_s=0)
+    return standing if fault is None else replace(standing, action="ill", why=f"not healthy: {each.hidden(fault)}")
 
 
 async def _candidates(remote: Remote, asked: Sequence[_Asked]) -> dict[str, str]:
