@@ -266,10 +266,22 @@ def test_prices_are_those_of_the_providers_lists(program: Any, workspace: Path) 
     assert "no prices are known of local" in done.stderr
 
 
+def test_the_providers_of_a_mixed_infrastructure_are_shown(program: Any, workspace: Path) -> None:
+    assert "PROVIDER" not in program("infra", "show", "wuji").stdout
+    own = "provisioning_core.testing.ledger_provider:LedgerProvider"
+    servers = f"[{{name: a, plan: 1cpu-1gb}}, {{name: b, plan: 1cpu-1gb, provider: '{own}'}}]"
+    (workspace / "infra" / "wuji.yaml").write_text(f"provider: local\nservers: {servers}\n")
+    lines = program("infra", "show", "wuji").stdout.splitlines()
+    assert lines[0].startswith("infra wuji   provider local ")
+    assert [line.split()[-1] for line in lines if line.startswith(("a ", "b "))] == ["local", own]
+
+
 def test_an_import_shows_what_it_adopts_and_wants_a_definition(program: Any, workspace: Path) -> None:
-    id = LedgerProvider(workspace).make_unmanaged("server", "somebody's", {"plan": "2cpu-4gb"})
+    rules = [{"protocol": "tcp", "ports": [80, 80]}]
+    id = LedgerProvider(workspace).make_unmanaged("server", "somebody's", {"plan": "2cpu-4gb", "firewall": rules})
     done = program("server", "import", "wuji/web-1", "--id", id, "--check", "--exit-code")
     assert done.returncode == 10
+    assert "  firewall: tcp/80\n" in done.stderr
     assert f"Server {id} (somebody's, started) becomes wuji/web-1." in done.stderr
     assert "plan: 2cpu-4gb -> 1cpu-1gb (restart)" in done.stderr
     assert plans(workspace) == {}

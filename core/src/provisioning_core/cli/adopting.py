@@ -149,7 +149,9 @@ def _permit(session: Session, infra: str, name: str, item: Mapping[str, Any], ma
 
 
 def _show(session: Session, there: Resource, name: str) -> None:
+    from ..plan.words import value_words
+
     session.say(f"Server {clean(there.id)} ({clean(there.name) or 'without a name'}, {there.state}) becomes {name}.")
     for field, value in (there.attributes.get("spec") or {}).items():
         if value not in (None, [], {}) and field != "user_data":
-            session.say(f"  {field}: {clean(str(value))}")
+            session.say(f"  {field}: {clean(value_words(value))}")

@@ -109,15 +109,20 @@ def show(session: Session, name: str) -> None:
         return
     from ..render.table import table
 
-    session.print(f"infra {name}   provider {workspace.provider}   {workspace.infra_file(name)}")
+    own = found.provider or workspace.provider
+    mixed = any(provider != own for provider in found.providers())
+    session.print(f"infra {name}   provider {own}   {workspace.infra_file(name)}")
     if networks:
-        rows = [(network["name"], network["cidr"]) for network in networks]
-        session.print("\n" + table(("NETWORK", "CIDR"), rows, session.out))
+        rows = [(each["name"], each["cidr"], each["provider"] if mixed else "") for each in networks]
+        session.print("\n" + table(("NETWORK", "CIDR", "PROVIDER"), rows, session.out))
     server_rows = [
-        (each["name"], each["state"], _size(each), each["network"] or "", each["zone"] or "", _labels(each["labels"]))
+        (
+            *(each["name"], each["state"], _size(each), each["network"] or "", each["zone"] or ""),
+            *(each["provider"] if mixed else "", _labels(each["labels"])),
+        )
         for each in servers
     ]
-    head = ("SERVER", "STATE", "PLAN", "NETWORK", "ZONE", "LABELS")
+    head = ("SERVER", "STATE", "PLAN", "NETWORK", "ZONE", "PROVIDER", "LABELS")
     session.print("\n" + table(head, server_rows, session.out))
     clusters: list[tuple[str, ...]] = [
         (each.name, ",".join(each.roles), ",".join(each.servers)) for each in found.clusters
