@@ -10,6 +10,7 @@ import pytest
 
 from provisioning_core.errors import AuthError, UsageError
 from provisioning_core.secrets import CredentialField, Secret, credentials
+from provisioning_core.secrets.credentials import credentials_place
 from provisioning_core.secrets.stores import credential_stores
 
 FIELDS = [
@@ -68,6 +69,16 @@ def test_what_is_missing_is_said_with_every_place_and_no_value(tmp_path: Path) -
         assert place in said
     assert "only password was found" in said and "hunter2" not in said
     assert missing.value.code == "no_credentials" and missing.value.hint == "provisioning provider login cloud"
+
+
+def test_a_task_says_that_its_environment_is_the_orchestrators(tmp_path: Path) -> None:
+    """Who has exported the token since then would look for it where it is."""
+    of_a_task = home(tmp_path, PROVISIONING_ATTEMPT="wf_1/a/1")
+    with pytest.raises(AuthError) as caught:
+        credentials("cloud", FIELDS, of_a_task, needed=NEEDED)
+    assert "the environment that the orchestrator was started with (CLOUD_TOKEN, " in caught.value.message
+    place = credentials_place("cloud", FIELDS, of_a_task | {"CLOUD_TOKEN": "old"}, needed=NEEDED)
+    assert place == "the environment that the orchestrator was started with (CLOUD_TOKEN)"
 
 
 def test_a_file_that_others_can_read_is_an_error_and_not_passed_over(tmp_path: Path) -> None:

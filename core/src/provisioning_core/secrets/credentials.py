@@ -54,7 +54,7 @@ def credentials(
             return found
         partly = partly or found
     if needed:
-        raise _missing(provider, wanted, partly, stores, needed)
+        raise _missing(provider, wanted, partly, stores, needed, environ)
     return {}
 
 
@@ -69,7 +69,7 @@ def credentials_place(
     wanted = list(fields)
     if _enough(found := _from_environment(provider, wanted, environ), needed):
         used = [next(name for name in field.variables if environ.get(name)) for field in wanted if field.name in found]
-        return f"the environment ({', '.join(used)})"
+        return _environment(used, environ)
     stores = credential_stores(environ)
     return next((store.place for store in stores if _enough(_from_store(provider, wanted, store), needed)), "")
 
@@ -85,8 +85,18 @@ def passed_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     return sorted(name for name in environ if name.startswith(prefixes))
 
 
+ATTEMPT = "PROVISIONING_ATTEMPT"
+"""In the environment of whatever the orchestrator has started: contract/task.json."""
+
 _OTHER_PREFIXES = ("HCLOUD_",)
 """By which the variables of a cloud go that are not called after it."""
+
+
+def _environment(variables: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Whose it is, in words: a task has that of the orchestrator, where an `export` of today is not seen."""
+    orchestrated = ATTEMPT in environ
+    whose = "the environment that the orchestrator was started with" if orchestrated else "the environment"
+    return f"{whose} ({', '.join(variables)})"
 
 
 def _enough(found: Mapping[str, Secret], needed: Sequence[Sequence[str]]) -> bool:
@@ -121,9 +131,10 @@ def _missing(
     found: Mapping[str, Secret],
     stores: Sequence[Store],
     needed: Sequence[Sequence[str]],
+    environ: Mapping[str, str],
 ) -> AuthError:
-    variables = ", ".join(name for field in wanted for name in field.variables)
-    places = [f"the environment ({variables})"] if variables else []
+    variables = [name for field in wanted for name in field.variables]
+    places = [_environment(variables, environ)] if variables else []
     places += [store.place for store in stores]
     wish = " or ".join(" and ".join(names) for names in needed)
     has = f"only {', '.join(found)} was found" if found else "none were found"
