@@ -77,14 +77,14 @@ def run(settings: Settings) -> int:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_Daemon(settings, lock, token, sockets).run())
     except DataDirInUse as error:
-        return _fail(EXIT_LOCKED, error)
+        return _fail(settings, EXIT_LOCKED, error)
     except (PortTaken, BadTokenFile, PermissionError) as error:
-        return _fail(EXIT_UNAVAILABLE, error)
+        return _fail(settings, EXIT_UNAVAILABLE, error)
     except (StoreFailed, OSError) as error:
-        return _fail(EXIT_STORE, error)
+        return _fail(settings, EXIT_STORE, error)
     except Exception as error:
         log.exception("the daemon ends by a bug")
-        return _fail(EXIT_BUG, error)
+        return EXIT_BUG if settings.log_file is None else _fail(settings, EXIT_BUG, error)
 
 
 class _Daemon:
@@ -183,8 +183,7 @@ class _Daemon:
             log.warning("there is no IPv6 on this machine: only 127.0.0.1 is served")
         if self._backend.token is None:
             text = "no token is asked for (--auth none): every user and program of this machine can run operations"
-            log.warning(text)
-            print(f"provisioning-orchestrator: WARNING: {text}", file=sys.stderr, flush=True)
+            _tell(settings, logging.WARNING, text)
         log.info("ready at %s", url)
         where = f"{url} (pid {os.getpid()}, data {settings.data_dir})"
         print(f"provisioning-orchestrator {__version__} at {where}", flush=True)
@@ -291,10 +290,20 @@ def _calm_collector() -> None:
     loop.call_later(GC_WHOLE_S, look_at_all)
 
 
-def _fail(code: int, error: Exception) -> int:
-    log.critical("%s", error)
-    print(f"provisioning-orchestrator: {error}", file=sys.stderr, flush=True)
+def _fail(settings: Settings, code: int, error: Exception) -> int:
+    _tell(settings, logging.CRITICAL, str(error))
     return code
+
+
+def _tell(settings: Settings, level: int, text: str) -> None:
+    """To the log and to whoever started us; once, where both are the same standard error: in words at a terminal, and
+    else as a line of the log."""
+    in_words = settings.log_file is not None or sys.stderr.isatty()
+    if settings.log_file is not None or not in_words:
+        log.log(level, "%s", text)
+    if in_words:
+        word = "WARNING: " if level == logging.WARNING else ""
+        print(f"provisioning-orchestrator: {word}{text}", file=sys.stderr, flush=True)
 
 
 def _leave(code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -206,6 +207,32 @@ def test_a_taken_port_is_refused_with_its_holder(daemon: Running) -> None:
     daemon.start()
 
 
+@pytest.mark.parametrize("way", ["log", "file", "terminal"])
+def test_what_ends_it_is_said_once_wherever_one_looks(daemon: Running, tmp_path: Path, way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        daemon.port = taken.getsockname()[1]
+        says = f"in use by pid {os.getpid()}"
+        if way == "log":
+            assert daemon.spawn().wait(20) == 69
+            (line,) = [line for line in daemon.errors.splitlines() if says in line]
+            assert json.loads(line)["level"] == "critical"
+            return
+        if way == "file":
+            log = tmp_path / "log"
+            assert daemon.spawn("--log-file", str(log)).wait(20) == 69
+            assert daemon.errors.startswith("provisioning-orchestrator: ") and daemon.errors.count(says) == 1
+            assert log.read_text().count(says) == 1
+            return
+        ours, theirs = os.openpty()
+        command = [sys.executable, "-m", "provisioning_orchestrator", "serve", "--port", str(daemon.port)]
+        ended = subprocess.run([*command, "--data-dir", str(daemon.data_dir)], stderr=theirs, timeout=20, check=False)
+        os.close(theirs)
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+        assert ended.returncode == 69
+        assert shown.startswith("provisioning-orchestrator: ") and shown.count(says) == 1 and '"level"' not in shown
+
+
 def test_a_damaged_database_is_shown_read_only_and_nothing_is_scheduled(daemon: Running) -> None:
     daemon.start()
     id = daemon.run("demo/hello")
@@ -237,7 +264,8 @@ def test_a_damaged_database_is_shown_read_only_and_nothing_is_scheduled(daemon: 
 def test_without_a_token_it_warns_loudly(daemon: Running) -> None:
     daemon.start("--auth", "none")
     assert not (daemon.data_dir / "token").exists()
-    assert "WARNING: no token is asked for" in daemon.errors
+    (line,) = [line for line in daemon.errors.splitlines() if "no token is asked for" in line]
+    assert json.loads(line)["level"] == "warning"
     assert daemon.ask("GET", "/workflows")[0] == 200
 
 
