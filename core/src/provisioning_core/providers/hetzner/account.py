@@ -21,6 +21,8 @@ from .setting import Setting
 T = TypeVar("T")
 _CONNECT_S = 10.0
 _TRIES_MAX = 8
+_PATIENCE_S = 120.0
+"""No further try after that: each may take as long as an answer may, and hcloud repeats it by itself."""
 _CONNECTS_MAX = 4
 """Where nobody is there at all, people are told sooner."""
 _BUSY = ("locked", "conflict")
@@ -77,14 +79,16 @@ class Account:
         from hcloud import HCloudException
         from requests.exceptions import RequestException
 
-        ends, tries = time.monotonic() + self._setting.deadline_s, 0
+        began, tries = time.monotonic(), 0
+        ends, patience_ends = began + self._setting.deadline_s, began + _PATIENCE_S
         while True:
             try:
                 return call()
             except RequestException as error:
                 refused = reaching.unreached(doing, "Hetzner", self._setting.url, error)
                 tries += 1
-                if tries >= (_TRIES_MAX if refused.code == "no_answer" else _CONNECTS_MAX):
+                most = _TRIES_MAX if refused.code == "no_answer" else _CONNECTS_MAX
+                if tries >= most or time.monotonic() > patience_ends:
                     raise refused from error
             except HCloudException as error:
                 code, message = _said(error)

@@ -28,6 +28,8 @@ _TRIES = 8
 _CONNECTS = 4
 """Where nobody is there at all, people are told sooner."""
 _TRY_AGAIN_S = 0.3
+_PATIENCE_S = 120.0
+"""No further try after that: each may take as long as an answer may."""
 WAIT_MAX_S = 10.0
 _PAGE = 100
 _PAGES_MAX = 1000
@@ -64,6 +66,7 @@ class Account:
         self, method: str, path: str, body: Any = None, *, doing: str, params: Iterable[tuple[str, str]] = ()
     ) -> dict[str, Any]:
         """A request that may be repeated, and is, a few times. Raises ProviderError."""
+        ends = time.monotonic() + _PATIENCE_S
         for left in reversed(range(_TRIES)):
             try:
                 return self._send(method, path, body, doing=doing, params=params)
@@ -73,7 +76,7 @@ class Account:
                 pause_s = error.retry_after_s or _TRY_AGAIN_S * tries
                 if error.code == "unreachable":
                     pause_s, left = _TRY_AGAIN_S * tries, min(left, _CONNECTS - tries)
-                if not left or not passing or pause_s > WAIT_MAX_S:
+                if not left or not passing or pause_s > WAIT_MAX_S or time.monotonic() > ends:
                     raise
                 time.sleep(pause_s)
         raise AssertionError("the last try returns or raises")

@@ -26,9 +26,5 @@ def login(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def refused_hint(environ: Mapping[str, str] = os.environ) -> str:
     """What to do where UpCloud does not take them: where they came from, and how to give others."""
     place = credentials_place("upcloud", FIELDS, environ, needed=NEEDED)
-    return (
-        f"the credentials are from {place}; check them (UPCLOUD_TOKEN, or the name and the password), and whether {MAY}"
-    )
-
-
-MAY = "they may use the API from here: provisioning provider login upcloud replaces them"
+    others = "provisioning provider login upcloud replaces them"
+    return f"the credentials are from {place}, and have to be allowed to use the API (UPCLOUD_TOKEN, …): {others}"
