@@ -43,7 +43,8 @@ def test_attempts_at_the_same_time_have_shims_of_their_own(host: Host) -> None:
         async with host.opened() as (dispatch, listener):
             for number in range(1, 6):
                 await dispatch.start(host.spec(operation, number))
-            await until(lambda: all(b"pid=" in host.file(an_id(n)).read_bytes() for n in range(1, 6)))
+            files = [host.file(an_id(number)) for number in range(1, 6)]  # they come one after the other
+            await until(lambda: all(file.exists() and b"pid=" in file.read_bytes() for file in files))
             assert len({shim_of(host, an_id(number)) for number in range(1, 6)}) == 5
             (host.path / "go").touch()
             for number in range(1, 6):
