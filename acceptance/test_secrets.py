@@ -169,6 +169,10 @@ def world(tmp_path: Path, new_daemon: Callable[..., Daemon]) -> World:
     environment = {"XDG_CONFIG_HOME": str(config), "HOME": str(home), "PYTHON_KEYRING_BACKEND": NO_KEYRING}
     options = ["--secrets-command", resolver, "--library", str(library.parent), "--library", str(ROOT / "core/library")]
     daemon = new_daemon(*options, "--log-level", "debug", **environment).start()
+    (daemon.workspace / "infra" / "nothing.yaml").write_text("servers: []\n")
+    (daemon.workspace / "tell.yaml").write_text(PLAYBOOK)
+    (daemon.workspace / "cloud").mkdir()
+    (daemon.workspace / "cloud" / "main.tf").write_text(CONFIGURATION)
     secrets = canaries()
     cli = _Cli(daemon, home, config)
     for number, (name, value) in enumerate(secrets.items()):
@@ -205,13 +209,58 @@ def _operations(world: World) -> list[dict[str, Any]]:
     tasks = [world.task("canary/tell", how, retry={"attempts_max": 1}) for how in ("return", "raise", "exit")]
     tasks += [world.task("canary/tell-sh", "return"), world.task("canary/tell-sh", "raise", retry={"attempts_max": 1})]
     tasks += [world.task("canary/again", "return")]
+    tasks += [_playbook(world, how) for how in ("return", "raise")]
+    if TERRAFORM is not None:
+        references = [f"secret://{name}" for name in world.secrets]
+        params = {"directory": "cloud", "program": Path(TERRAFORM).name, "variables": {"told": references}}
+        tasks.append({"id": "terraform", "operation": "opentofu/apply", "params": params})
     if _has_nu():
         tasks += [world.task("canary/tell-nu", how, retry={"attempts_max": 1}) for how in ("return", "raise")]
     return tasks
 
 
+TERRAFORM = shutil.which("tofu") or shutil.which("terraform")
+CONFIGURATION = """\
+variable "told" { type = list(string) }
+resource "terraform_data" "told" { input = join(",", var.told) }
+output "loud" { value = terraform_data.told.output }
+output "hidden" {
+  value     = var.told
+  sensitive = true
+}
+"""
+PLAYBOOK = """\
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug: {msg: "{{ item }} {{ item | b64encode }} {{ item | to_json }} {{ item | quote }}"}
+      loop: "{{ told }}"
+    - name: a template of it is written here first
+      ansible.builtin.copy: {content: "{{ told | join(' ') }}", dest: "{{ here }}-copy", mode: "0600"}
+    - ansible.builtin.file: {path: "{{ here }}-copy", state: absent}
+    - ansible.builtin.set_fact: {all: "{{ told }}", first: "{{ told[0] }}"}
+    - ansible.builtin.command: cat
+      args: {stdin: "{{ told | join('\n') }}"}
+    - ansible.builtin.copy: {content: "here", dest: "{{ here }}", mode: "0600"}
+    - ansible.builtin.wait_for: {path: "{{ go }}", timeout: 60}
+    - ansible.builtin.fail: {msg: "bad: {{ told | join(' ') }}"}
+      when: how == 'raise'
+"""
+
+
+def _playbook(world: World, how: str) -> dict[str, Any]:
+    told = world.params(how, f"playbook-{how}")
+    variables = {"told": told.pop("secrets"), **told}
+    params = {"infra": "nothing", "playbook": "tell.yaml", "variables": variables, "verbosity": 4, "forks": 1}
+    return {"id": f"playbook-{how}", "operation": "ansible/playbook", "params": params, "retry": {"attempts_max": 1}}
+
+
 def _has_nu() -> bool:
     return shutil.which("nu") is not None
+
+
+def _how(params: dict[str, Any]) -> str:
+    return str(params.get("how") or params.get("variables", {}).get("how") or "return")
 
 
 def _shims(daemon: Daemon, operation: str) -> list[int]:
@@ -229,10 +278,11 @@ def _shims(daemon: Daemon, operation: str) -> list[int]:
 
 
 def _search_all(world: World, running: bool = False) -> None:
-    """Everything below the test's directory but the stores themselves, what was left in memory, and traces in the
-    system's temporary directory. running: what living operations write is in memory until it is redacted."""
-    kept = {"secrets.toml", "secrets.age", "age.key"}
-    world.search.tree(world.path, lambda path: path.name in kept and path.parent.name == "provisioning")
+    """Everything below the test's directory but the stores themselves and the state of Terraform, what was left in
+    memory, and traces in the system's temporary directory. running: what living operations write is in memory until it
+    is redacted."""
+    kept = {"secrets.toml", "secrets.age", "age.key", "terraform.tfstate", "terraform.tfstate.backup"}
+    world.search.tree(world.path, lambda path: path.name in kept and path.parent.name in ("provisioning", "cloud"))
     if not running:
         world.search.tree(world.memory, lambda _: False)
     for left in Path(os.environ.get("TMPDIR", "/tmp")).glob("provisioning-direct-*"):
@@ -245,6 +295,7 @@ def test_twenty_canaries_through_a_daemon_that_is_killed_are_nowhere(world: Worl
     again = world.path / "here-canary-again-return"
     until(again.exists, "an attempt that has told its secrets")
     until((world.path / "here-canary-tell-return").exists, "the other")
+    until((world.path / "here-playbook-return").exists, "a playbook in its middle", 120.0)
     world.search.processes()
     assert world.search.seen > 10_000
     _search_all(world, running=True)
@@ -262,7 +313,7 @@ def test_twenty_canaries_through_a_daemon_that_is_killed_are_nowhere(world: Worl
 
     counts = {task["id"]: task["status"] for task in world.daemon.items(f"/workflows/{workflow}/tasks")}
     expected = {
-        task["id"]: "failed" if task["params"]["how"] != "return" else "succeeded" for task in _operations(world)
+        task["id"]: "failed" if _how(task["params"]) != "return" else "succeeded" for task in _operations(world)
     }
     assert (ended["status"], counts) == ("failed", expected)
     world.ask_everything(workflow)

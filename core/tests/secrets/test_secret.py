@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from provisioning_core.secrets import Secret, is_reference, name_of, reference_fault, references_in
+from provisioning_core.secrets.secret import length_fault
 
 VALUE = "hunter2-hunter2"
 
@@ -77,3 +78,9 @@ def test_names_are_those_of_the_contract() -> None:
     longest = "a" * examples["longest"]
     assert [name for name in (*examples["good"], longest) if reference_fault(f"secret://{name}")] == []
     assert [name for name in (*examples["bad"], longest + "a") if not reference_fault(f"secret://{name}")] == []
+
+
+@pytest.mark.parametrize("value", ["000000\n\n\n", " a | b | c | d", "short\x1b[0m\x1b[1m"])
+def test_a_value_of_little_but_blanks_is_refused(value: str) -> None:
+    """Compared are texts without blanks: it would be found by chance, or not at all."""
+    assert "without blanks and bars it has" in (length_fault(value) or "")

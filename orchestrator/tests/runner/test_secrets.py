@@ -182,6 +182,7 @@ def test_files_with_secrets_have_a_place_in_memory_that_is_gone_whoever_is_shot(
 UNAVAILABLE = [
     ("no such", {"answer": {"db": VALUE}}, "secret://team/token: there is no such secret", False),
     ("short", {"answer": {"db": "short", "team/token": "x" * 20}}, "has 5 bytes", False),
+    ("blanks", {"answer": {"db": VALUE, "team/token": "a b c d e f"}}, "without blanks and bars", False),
     ("exit code", {"does": "exit 3"}, "exit code 3", True),
     ("no answer", {"does": "echo nothing"}, "no answer that can be read", True),
     ("silent", {"does": "exec sleep 600"}, "gave no answer within 0.3 s", True),

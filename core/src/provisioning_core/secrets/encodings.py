@@ -30,7 +30,8 @@ def encodings(value: str) -> set[bytes]:
     for text in _normal_forms(value):
         raw = text.encode("utf-8", "surrogatepass")
         found |= {raw, *_of_bytes(raw), *_base64_of(raw)}
-        for spelled in (*_quoted(text), *_json(text)):
+        quoted = _quoted(text)
+        for spelled in (*quoted, *_in_json(quoted), *_json(text)):
             found.add(spelled.encode("utf-8", "surrogatepass"))
         found |= {line for line in _lines(raw) if not line.startswith(b"-----")}
         if not text.isascii():
@@ -158,7 +159,6 @@ def _quoted(value: str) -> set[str]:
     return {
         *escaped,
         *(text.replace("/", "\\/") for text in escaped),
-        *(json.dumps(text)[1:-1] for text in escaped),
         *(text.replace("${", "$${").replace("%{", "%%{") for text in (value, *escaped)),
         value.replace("'", "'\\''"),
         value.replace("'", "'\"'\"'"),
@@ -181,6 +181,13 @@ def _quoted(value: str) -> set[str]:
 
 
 _UNICODE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+
+
+def _in_json(quoted: set[str]) -> Iterator[str]:
+    """Command lines and documents are told in JSON: JSON in JSON too."""
+    for text in quoted:
+        yield json.dumps(text)[1:-1]
+        yield json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _json(value: str) -> Iterable[str]:

@@ -232,6 +232,11 @@ class _Places:
         return self._texts[run] + squeezed - self._squeezed[run]
 
 
+def compared(value: str) -> int:
+    """How many bytes of a value are: below NEEDLE_BYTES_MIN it is found nowhere."""
+    return len(_squeezed(value.encode("utf-8", "surrogatepass")))
+
+
 def _squeezed(needle: bytes) -> bytes:
     return _uncoloured(needle).translate(None, LAYOUT)
 

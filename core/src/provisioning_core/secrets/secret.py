@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NoReturn, final
 
 from ..errors import UsageError
+from .encodings import NEEDLE_BYTES_MIN
+from .redaction import compared
 
 BYTES_MIN = 8
 BYTES_MAX = 16 * 1024
@@ -70,6 +72,8 @@ def length_fault(value: str) -> str | None:
         return f"it has {size} bytes; at most {BYTES_MAX} are kept"
     if "\0" in value:
         return "it holds a NUL character"
+    if compared(value) < NEEDLE_BYTES_MIN:
+        return f"without blanks and bars it has {compared(value)} bytes; at least {NEEDLE_BYTES_MIN} are needed"
     return None
 
 

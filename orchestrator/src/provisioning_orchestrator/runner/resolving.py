@@ -21,6 +21,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import processes
+from .encodings import NEEDLE_BYTES_MIN
+from .redaction import compared
 from .request import Wanted
 
 NAMES_MAX = 256
@@ -115,6 +117,8 @@ def _fault(name: str, value: Any, failure: Any) -> tuple[str, bool] | None:
             f"secret://{name}: its value has {size} bytes; from {VALUE_BYTES_MIN} on it can be kept out of logs",
             False,
         )
+    if compared(value) < NEEDLE_BYTES_MIN:
+        return f"secret://{name}: without blanks and bars its value has fewer than {NEEDLE_BYTES_MIN} bytes", False
     if size > VALUE_BYTES_MAX:
         return f"secret://{name}: its value has {size} bytes; at most {VALUE_BYTES_MAX} are given to a task", False
     return None
