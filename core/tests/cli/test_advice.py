@@ -22,6 +22,7 @@ def test_what_a_person_has_to_mend_is_not_tried_again_as_it_is(code: str) -> Non
 def test_what_passes_is_tried_again(codes: set[str]) -> None:
     advised = advice(codes, "again")
     assert (advised.commands, advised.time_helps) == ((("again", "again"),), True)
+    assert "make" not in advised.words, "it may have been a delete"
 
 
 def test_a_stale_plan_is_made_anew_by_who_has_made_it() -> None:

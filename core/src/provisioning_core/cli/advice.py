@@ -35,7 +35,7 @@ def advice(codes: Collection[str], again: str, anew: str | None = None) -> Advic
     if any(map(_is_mended_by_a_person, codes)):
         words = "Time does not mend that: see to what is said above. Then the same again finds what exists and goes on."
         return Advice(words, (("then", again),), False)
-    return Advice("The same again finds what exists and makes only what is missing.", (("again", again),), True)
+    return Advice("The same again finds what exists, and does only what is left to do.", (("again", again),), True)
 
 
 def _is_mended_by_a_person(code: str) -> bool:
