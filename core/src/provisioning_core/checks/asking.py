@@ -15,6 +15,8 @@ from typing import Any
 
 import asyncssh
 
+from ..login import login
+
 ANSWER_S = 10.0
 CONNECT_S = 15.0
 LINE_MAX = 200
@@ -55,17 +57,7 @@ class Answer:
 
 async def connect(ssh: Mapping[str, Any]) -> asyncssh.SSHClientConnection:
     """ssh: a server's attribute. Raises OSError, asyncssh.Error."""
-    return await asyncssh.connect(
-        ssh["host"],
-        int(ssh["port"]),
-        username=ssh["user"],
-        client_keys=[ssh["identity_file"]],
-        known_hosts=str(ssh["known_hosts_file"]),
-        config=None,
-        agent_path=None,
-        connect_timeout=CONNECT_S,
-        keepalive_interval=15,
-    )
+    return await asyncssh.connect(**login(ssh, CONNECT_S), keepalive_interval=15)
 
 
 async def ask(source: asyncssh.SSHClientConnection, question: Question, name: str, hosts: list[str]) -> Answer:

@@ -19,6 +19,8 @@ from typing import Any
 
 import asyncssh
 
+from ..login import login
+
 _CHUNK = 65536
 _NO_CONNECTION = 255
 _CONNECT_S = 15
@@ -39,16 +41,7 @@ def run(ssh: Mapping[str, Any], command: list[str]) -> int:
 
 
 async def _run(ssh: Mapping[str, Any], command: str | None) -> int:
-    connection = await asyncssh.connect(
-        ssh["host"],
-        int(ssh["port"]),
-        username=ssh["user"],
-        client_keys=[ssh["identity_file"]],
-        known_hosts=str(ssh["known_hosts_file"]),
-        config=None,
-        agent_path=None,
-        connect_timeout=_CONNECT_S,
-    )
+    connection = await asyncssh.connect(**login(ssh, _CONNECT_S))
     on_terminal = command is None and sys.stdin.isatty()
     term = {"term_type": os.environ.get("TERM", "xterm"), "term_size": _size()} if on_terminal else {}
     async with connection:

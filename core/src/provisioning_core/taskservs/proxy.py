@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 
 import asyncssh
 
+from ..login import login
+
 CHUNK = 65536
 HEAD_BYTES_MAX = 65536
 CONNECT_S, READ_S = 20, 60
@@ -132,16 +134,7 @@ async def run(told: Mapping[str, Any]) -> None:
     if cache is not None:
         make_room(cache)
     proxy = Proxy(frozenset(host.lower() for host in told["hosts"]), cache)
-    async with asyncssh.connect(
-        ssh["host"],
-        int(ssh["port"]),
-        username=ssh["user"],
-        client_keys=[str(ssh["identity_file"])],
-        known_hosts=str(ssh["known_hosts_file"]),
-        config=None,
-        agent_path=None,
-        connect_timeout=CONNECT_S,
-    ) as connection:
+    async with asyncssh.connect(**login(ssh, CONNECT_S)) as connection:
         listener = await connection.start_server(
             lambda _host, _port: proxy.serve, "127.0.0.1", 0, encoding=None, window=4 << 20
         )

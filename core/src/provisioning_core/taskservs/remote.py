@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ProviderError
+from ..login import login
 
 if TYPE_CHECKING:
     import asyncssh
@@ -82,17 +83,7 @@ async def connected(ssh: Mapping[str, Any]) -> AsyncIterator[Remote]:
 
     try:
         connection = await asyncio.wait_for(
-            asyncssh.connect(
-                ssh["host"],
-                int(ssh["port"]),
-                username=ssh["user"],
-                client_keys=[str(ssh["identity_file"])],
-                known_hosts=str(ssh["known_hosts_file"]),
-                config=None,
-                agent_path=None,
-                keepalive_interval=KEEPALIVE_S,
-                connect_timeout=CONNECT_S,
-            ),
+            asyncssh.connect(**login(ssh, CONNECT_S), keepalive_interval=KEEPALIVE_S),
             CONNECT_S,
         )
     except (OSError, asyncssh.Error, TimeoutError) as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ProviderError, UsageError
+from ..login import login
 from ..yamlfile import shown
 
 CAPTURED_BYTES_MAX = 160 * 1024  # a result may have 1 MiB, and JSON makes six bytes of one at worst
@@ -141,16 +142,7 @@ async def _run_there(ssh: Mapping[str, Any], line: str, stdin: bytes, captured: 
     import asyncssh
 
     try:
-        connection = await asyncssh.connect(
-            ssh["host"],
-            int(ssh["port"]),
-            username=ssh["user"],
-            client_keys=[ssh["identity_file"]],
-            known_hosts=str(ssh["known_hosts_file"]),
-            config=None,
-            agent_path=None,
-            connect_timeout=CONNECT_S,
-        )
+        connection = await asyncssh.connect(**login(ssh, CONNECT_S))
         async with connection:
             process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(line, encoding=None)
 

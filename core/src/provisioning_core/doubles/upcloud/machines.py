@@ -19,6 +19,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from ...capabilities import Powering
 from ...errors import ProvisioningError
+from ...login import login
 from ...provider import Resource, Wish
 from .account import Account, Record
 
@@ -160,16 +161,7 @@ def _let_in(machine: Resource, keys: list[str]) -> None:
 async def _write_keys(ssh: Mapping[str, Any], lines: str) -> None:
     import asyncssh
 
-    connection = asyncssh.connect(
-        ssh["host"],
-        int(ssh["port"]),
-        username=ssh["user"],
-        client_keys=[ssh["identity_file"]],
-        known_hosts=str(ssh["known_hosts_file"]),
-        config=None,
-        agent_path=None,
-        connect_timeout=_CONNECT_S,
-    )
+    connection = asyncssh.connect(**login(ssh, _CONNECT_S))
     try:
         async with connection as open_connection:
             await open_connection.run(_WRITE_KEYS, input=lines, check=True)
