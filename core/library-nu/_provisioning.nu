@@ -105,6 +105,8 @@ export def fail [error: record]: nothing -> nothing {
 }
 
 def end-with [error: record]: nothing -> nothing {
+    # At a prompt there is no operation to end, and `exit` would end the person's shell.
+    if $nu.is-interactive { error make --unspanned { msg: $error.message } }
     write-document { status: "error", error: $error }
     exit 1
 }

@@ -110,6 +110,23 @@ def test_load_provider_and_create_vm_are_commands_of_the_shared_module(workspace
 
 
 @pytest.mark.nu
+def test_what_goes_wrong_at_a_prompt_is_an_error_and_not_the_end_of_the_shell(workspace: Any, nu: str) -> None:
+    module = nu_library_root() / "_provisioning.nu"
+    ask = "try { load-provider nowhere | list-vms {} } catch {|error| print $error.msg }; print 'the shell lives'"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [nu, "--no-config-file", "--no-history", "--interactive", "-c", f"use {module} *; {ask}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": path, "HOME": str(workspace.path), "PROVISIONING_WORKSPACE": str(workspace.path)},
+        cwd=workspace.path,
+    )
+    assert (done.returncode, "the shell lives" in done.stdout) == (0, True), done.stderr
+    assert "no provider named 'nowhere'" in done.stdout
+
+
+@pytest.mark.nu
 def test_without_the_command_of_the_core_it_says_how_to_have_it(workspace: Any, nu: str, tmp_path: Path) -> None:
     library = tmp_path / "library"  # outside of any environment that would have a `provisioning` of its own
     shutil.copytree(nu_library_root(), library)
