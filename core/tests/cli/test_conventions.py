@@ -219,6 +219,24 @@ def test_completion_knows_infrastructures_and_workflows(program: Any, replay: Re
         assert f"plain,{expected}" in done.stdout
 
 
+def test_completion_knows_groups_taskservs_workspaces_and_providers(program: Any, tmp_path: Path) -> None:
+    program.environ["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+    definition = program.workspace / "infra" / "wuji.yaml"
+    definition.write_text(definition.read_text() + "taskservs: [{name: pages, taskserv: nginx, on: [web]}]\n")
+    assert program("workspace", "switch", ".").returncode == 0
+    for words, expected in (
+        ("provisioning server stop w", "web"),
+        ("provisioning taskserv create wuji p", "pages"),
+        ("provisioning taskserv create wuji --server we", "web"),
+        ("provisioning t show ngi", "nginx"),
+        ("provisioning ws switch t", "tests"),
+        ("provisioning provider login upc", "upcloud"),
+    ):
+        environ = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        done = program(_PROVISIONING_COMPLETE="bash_complete", **environ)
+        assert f"plain,{expected}" in done.stdout.split(), words
+
+
 def test_rich_is_imported_only_where_something_is_drawn(program: Any) -> None:
     code = "import sys; import provisioning_core.cli.program, provisioning_core.cli.workflow; import provisioning_core"
     heavy = "'rich', 'yaml', 'asyncssh', 'asyncio', 'msgspec', 'importlib.metadata'"

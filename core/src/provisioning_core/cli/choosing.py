@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from ..errors import NotFoundError, ProvisioningError, UsageError
 from .inventory import existing, open_workspace
 from .session import Session, nearest
@@ -83,6 +85,25 @@ def _definitions(workspace: Workspace, infra: str) -> Iterator[Infra]:
             yield load_infra(workspace, name)
         except ProvisioningError:
             continue  # a bad definition is not what was asked about
+
+
+def complete_taskserv(ctx: click.Context, _param: object, incomplete: str) -> list[str]:
+    """For the shell: the names that INFRA declares, where the command line has one; else those of all folders."""
+    from ..infra import load_infra
+    from ..settings import Settings
+    from ..taskservs import all_taskservs
+    from ..workspace import load_workspace
+
+    infra = ctx.params.get("infra")
+    try:
+        workspace = load_workspace(Path(Settings().workspace().value))
+        if infra and ctx.command.name in ("create", "delete"):
+            names = [each.name for _, each in load_infra(workspace, str(infra)).all_taskservs()]
+        else:
+            names = [each.name for each in all_taskservs(workspace, infra)]
+    except Exception:
+        return []  # completion must never print an error into somebody's command line
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_server(_ctx: object, _param: object, incomplete: str) -> list[str]:

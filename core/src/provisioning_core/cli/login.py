@@ -16,6 +16,7 @@ from ..secrets.credentials import CredentialField
 from ..secrets.stores import BACKENDS, credential_stores
 from .inventory import workspace_here
 from .lazy import ExamplesCommand
+from .offering import complete_provider
 from .session import Session, with_session
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ LINE_BYTES_MAX = 64 * 1024
         provisioning provider login hetzner --backend keyring
     """,
 )
-@click.argument("name")
+@click.argument("name", metavar="PROVIDER", shell_complete=complete_provider)
 @click.option("--backend", type=click.Choice(BACKENDS), default="file", show_default=True, help="Where they are kept.")
 @with_session
 def login(session: Session, name: str, backend: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .choosing import complete_server
+from .choosing import complete_server, complete_taskserv
 from .inventory import complete_infra
 from .lazy import ExamplesCommand, LazyGroup
 from .performing import CONFIRM, Manner, manner_options
@@ -23,7 +23,7 @@ COMMANDS = {
 }
 PURGE = click.option("--purge", is_flag=True, help="Their data goes too, for good.")
 INFRA = click.argument("infra", shell_complete=complete_infra)
-NAMES = click.argument("names", metavar="[TASKSERV]...", nargs=-1)
+NAMES = click.argument("names", metavar="[TASKSERV]...", nargs=-1, shell_complete=complete_taskserv)
 SERVERS = click.option(
     "--server",
     "servers",
@@ -118,8 +118,10 @@ def list_(session: Session, infra: str | None) -> None:
         provisioning taskserv show nginx --infra wuji    # an infrastructure's own comes first
     """,
 )
-@click.argument("name", metavar="TASKSERV")
-@click.option("--infra", metavar="INFRA", help="Look in this infrastructure's own taskservs first.")
+@click.argument("name", metavar="TASKSERV", shell_complete=complete_taskserv)
+@click.option(
+    "--infra", metavar="INFRA", shell_complete=complete_infra, help="Look in this infrastructure's own taskservs first."
+)
 @with_session
 def show(session: Session, name: str, infra: str | None) -> None:
     """One taskserv: its parameters, what it needs, and where it lies."""
@@ -157,7 +159,7 @@ def check_updates(session: Session, infra: str) -> None:
 @click.option(
     "--kind", type=click.Choice(["pyinfra", "script", "nu"]), default="pyinfra", help="What it is written in."
 )
-@click.option("--infra", metavar="INFRA", help="For this infrastructure alone.")
+@click.option("--infra", metavar="INFRA", shell_complete=complete_infra, help="For this infrastructure alone.")
 @with_session
 def generate(session: Session, name: str, kind: Any, infra: str | None) -> None:
     """Make the folder of a new taskserv, which passes its test as it is."""
@@ -181,8 +183,10 @@ def generate(session: Session, name: str, kind: Any, infra: str | None) -> None:
         provisioning taskserv test nginx --level image
     """,
 )
-@click.argument("name", metavar="TASKSERV")
-@click.option("--infra", metavar="INFRA", help="Look in this infrastructure's own taskservs first.")
+@click.argument("name", metavar="TASKSERV", shell_complete=complete_taskserv)
+@click.option(
+    "--infra", metavar="INFRA", shell_complete=complete_infra, help="Look in this infrastructure's own taskservs first."
+)
 @click.option(
     "--level", type=click.Choice(["image", "namespace", "process"]), help="Of the server (what it supports decides)."
 )

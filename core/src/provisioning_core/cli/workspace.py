@@ -19,6 +19,8 @@ from .lazy import ExamplesCommand, LazyGroup
 from .session import Session, with_session
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..workspaces.registry import Registry
 
 COMMANDS = {
@@ -112,6 +114,21 @@ def list_(session: Session) -> None:
     session.print_list("WorkspaceList", items, head, row, name_field="name", empty=empty)
 
 
+def complete_workspace(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """For the shell: the registered ones, then directories."""
+    from click.shell_completion import CompletionItem
+
+    from ..settings import Settings
+    from ..workspaces.registry import Registry
+
+    try:
+        names = [each.name for each in Registry(Settings().registry_file()).read().entries]
+    except Exception:
+        names = []  # completion must never print an error into somebody's command line
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="dir")]
+
+
 @click.command(
     cls=ExamplesCommand,
     examples="""
@@ -119,7 +136,7 @@ def list_(session: Session) -> None:
         provisioning workspace switch ./examples/wuji      # registers it, too
     """,
 )
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=complete_workspace)
 @with_session
 def switch(session: Session, name: str) -> None:
     """Make a workspace the active one: a registered NAME, or a DIR, which is registered then."""
