@@ -17,6 +17,7 @@ from .performing import Call, Manner, confirmed, manner_options, perform, refuse
 from .session import Session, with_session
 
 if TYPE_CHECKING:
+    from ..clouds import Clouds
     from ..infra import Infra, Server
     from ..provider import Provider, Resource
 
@@ -48,7 +49,6 @@ def import_(session: Session, name: str, id_: str, provider: str | None, write: 
     from ..clouds import Clouds
     from ..infra import load_infra
     from ..infra.writing import item_of, write_server
-    from ..plan.tasks import provider_param
 
     manner = Manner(**options)
     manner.timeout_s()
@@ -82,11 +82,18 @@ def import_(session: Session, name: str, id_: str, provider: str | None, write: 
         server = load_infra(workspace, infra).server(server_name)
     elif session.can_ask() and not manner.yes and not confirmed(session, "Adopt? [y/N]"):
         raise refused(session)
-    params = {"name": server_name, "id": id_, "spec": server.spec(), "labels": server.labels}
-    params |= provider_param(where, workspace.provider)
-    again = f"provisioning server import {name} --id {id_}"
+    _adopt(session, clouds, infra, server, id_, manner)
+
+
+def _adopt(session: Session, clouds: Clouds, infra: str, server: Server, id_: str, manner: Manner) -> None:
+    from ..plan.tasks import provider_param
+
+    workspace = clouds.workspace
+    params = {"name": server.name, "id": id_, "spec": server.spec(), "labels": server.labels}
+    params |= provider_param(server.provider, workspace.provider)
+    again = f"provisioning server import {infra}/{server.name} --id {id_}"
     perform(session, workspace, Call("servers", "adopt", infra, params, again), manner)
-    adopted = clouds.find("server", infra, server_name)
+    adopted = clouds.find("server", infra, server.name)
     print_servers(session, workspace, [adopted] if adopted else [], "")
 
 
