@@ -181,6 +181,7 @@ class TestOnServers:
         params = {"infra": "wuji", "playbook": "greet.yaml", "servers": ["web-2"], "variables": {"greeting": "x"}}
         found = ansible.run("ansible/playbook", params | {"check": True})
         assert found.result["changed"] and list(found.result["hosts"]) == ["web-2"], found.log
+        assert "Skipping plugin" not in found.log
         assert ansible.run("ansible/playbook", params).result["changed"], "the check had changed nothing"
 
     def test_a_failing_task_is_named_with_its_server(self, ansible: Operations, servers: Path) -> None:
@@ -191,6 +192,31 @@ class TestOnServers:
         error = ansible.run("ansible/playbook", {"infra": "wuji", "playbook": "bad.yaml"}).error
         assert (error["code"], error["retryable"]) == ("playbook_failed", False)
         assert "web-1, doomed: out of luck" in error["message"]
+
+    def test_a_diff_of_a_check_is_told_and_a_playbook_may_have_any_name(
+        self, ansible: Operations, servers: Path
+    ) -> None:
+        (servers / "play böoks").mkdir(exist_ok=True)
+        (servers / "play böoks" / "greet 'em.yaml").write_text(PLAYBOOK)
+        text = "two\nlines, ünïcode 🚀 and 'quotes\""
+        params = {"infra": "wuji", "playbook": "play böoks/greet 'em.yaml", "variables": {"greeting": text}}
+        found = ansible.run("ansible/playbook", params | {"check": True, "diff": True, "servers": ["web-1"]})
+        assert found.result["changed"] and "+lines, ünïcode 🚀" in found.log
+        found = ansible.run("ansible/playbook", params | {"servers": ["web-1"]})
+        assert found.result["facts"]["web-1"] == {"greeting_read": f"{text} from web-1"}
+
+    def test_a_server_that_does_not_answer_is_worth_another_attempt(self, ansible: Operations, servers: Path) -> None:
+        workspace, provider = load_workspace(servers), LocalProvider(servers)
+        key = workspace.key("wuji", "server", "web-2")
+        (found,) = [each for each in provider.list("server", infra="wuji") if each.key == key]
+        provider.power(found.id, "stop")
+        try:
+            params = {"infra": "wuji", "playbook": "greet.yaml", "variables": {"greeting": "x"}}
+            error = ansible.run("ansible/playbook", params).error
+            assert (error["code"], error["retryable"]) == ("unreachable", True)
+            assert "web-2, " in error["message"] and "web-1" not in error["message"]
+        finally:
+            provider.power(found.id, "start")
 
     def test_a_command_runs_on_a_server(self, ansible: Operations) -> None:
         params = {"infra": "wuji", "server": "web-1", "argv": ["sh", "-c", 'echo "$(hostname) $A"; cat'], "stdin": "in"}

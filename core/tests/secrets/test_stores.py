@@ -13,7 +13,7 @@ import pytest
 
 from provisioning_core.errors import UsageError
 from provisioning_core.secrets.age import AgeStore
-from provisioning_core.secrets.stores import FileStore, KeyringStore, Store
+from provisioning_core.secrets.stores import SECRETS, FileStore, KeyringStore, Store
 
 HOSTILE = [
     "plain-value",
@@ -53,6 +53,22 @@ def keyring_in_memory() -> Iterator[None]:
     keyring.set_keyring(InMemory())
     yield
     keyring.set_keyring(before)
+
+
+@pytest.mark.skipif(find_spec("keyring") is None, reason="the package keyring is not installed")
+def test_a_system_without_a_keyring_holds_nothing_and_says_so() -> None:
+    import keyring
+    from keyring.backends.fail import Keyring
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Keyring())
+    try:
+        assert KeyringStore().get(SECRETS, "a") is None and KeyringStore().names(SECRETS) == []
+        with pytest.raises(UsageError, match="this system has none") as refused:
+            KeyringStore().set(SECRETS, "a", "long enough")
+        assert (refused.value.code, refused.value.hint) == ("no_keyring", "--backend file or --backend age")
+    finally:
+        keyring.set_keyring(before)
 
 
 Make = Callable[[Path], Store]

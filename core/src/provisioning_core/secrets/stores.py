@@ -141,6 +141,12 @@ class KeyringStore:
             raise self._failed("written", error) from None
 
     def _failed(self, what: str, error: Exception) -> UsageError:
+        if type(error).__name__ == "NoKeyringError":
+            return UsageError(
+                f"the keyring cannot be {what}: this system has none that the package `keyring` knows",
+                code="no_keyring",
+                hint="--backend file or --backend age",
+            )
         # Its words are not shown: a backend may say what it was given.
         return UsageError(
             f"the keyring cannot be {what}: {type(error).__name__}",

@@ -108,9 +108,8 @@ _NOTHING_KEPT = {"ANSIBLE_LOG_PATH": os.devnull, "ANSIBLE_CACHE_PLUGIN": "memory
 
 
 def _environment(scratch: Path, results: Path) -> dict[str, str]:
-    plugins = Path(__file__).parent
     return {
-        "ANSIBLE_CALLBACK_PLUGINS": str(plugins),
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
         "ANSIBLE_CALLBACKS_ENABLED": "ansible_results",
         "PROVISIONING_ANSIBLE_RESULTS": str(results),
         "ANSIBLE_LOCAL_TEMP": str(scratch / "ansible-tmp"),  # what templates make of variables is written there
