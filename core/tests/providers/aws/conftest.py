@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from provisioning_core.doubles.aws import AwsDouble
+
+
+@pytest.fixture(autouse=True, scope="session")
+def descriptions_read_once() -> Iterator[None]:
+    """boto3 reads its description of EC2, megabytes of JSON, for every new session: here each process reads it once."""
+    session = pytest.importorskip("botocore.session", reason="the extra `aws` is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "create_loader", functools.cache(session.create_loader))
+        yield
 
 
 @pytest.fixture

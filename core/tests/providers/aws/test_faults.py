@@ -178,3 +178,21 @@ def test_every_quota_of_ec2_is_one_and_a_full_zone_or_too_many_requests_are_none
     found = refusal("creating network net", error)
     assert (found.code, found.retryable) == (code, retryable)
     assert said in found.message
+
+
+def test_what_has_been_waited_for_to_the_deadline_is_not_waited_for_again(double: AwsDouble, tmp_path: Path) -> None:
+    """Only what passes is asked again: a deadline is one deadline."""
+    double.faults.change({"next": {"create": ["none", "stuck"]}})
+    provider = at_the_double(tmp_path, deadline_s=0.3)
+    waits: list[str] = []
+    ask_once = provider._account.ask_once
+
+    def once(doing: str, call: Any, **arguments: Any) -> Any:
+        if "WaiterConfig" in arguments:
+            waits.append(doing)
+        return ask_once(doing, call, **arguments)
+
+    provider._account.ask_once = once  # type: ignore[method-assign]
+    with pytest.raises(ProviderError) as refusal:
+        provider.create(wish())
+    assert (refusal.value.code, waits) == ("stuck", ["creating server web-1"])

@@ -103,11 +103,13 @@ class Account:
 
     def ask_once(self, doing: str, call: Callable[..., Any], **arguments: Any) -> Any:
         """As `ask`, and never made again by us."""
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, WaiterError
         from botocore.parsers import ResponseParserError
 
         try:
             return call(**arguments)
+        except WaiterError as error:  # it has looked all the time that it had: not to be asked again
+            raise _stuck(doing, self.deadline_s, str(error)) from error
         except ClientError as error:
             raise self._refusal(doing, error) from error
         except (BotoCoreError, ResponseParserError) as error:
@@ -132,15 +134,8 @@ class Account:
 
     def wait(self, doing: str, waiter: str, **arguments: Any) -> None:
         """One of boto3's waiters, with our deadline. Raises ProviderError (`stuck`, or what went wrong)."""
-        from botocore.exceptions import WaiterError
-
         config = {"Delay": self.poll_s, "MaxAttempts": max(1, int(self.deadline_s / self.poll_s))}
-        try:
-            self.ask(doing, self._waiter(waiter), WaiterConfig=config, **arguments)
-        except ProviderError as error:
-            if isinstance(error.__cause__, WaiterError):
-                raise _stuck(doing, self.deadline_s, str(error.__cause__)) from error
-            raise
+        self.ask(doing, self._waiter(waiter), WaiterConfig=config, **arguments)
 
     def until(self, doing: str, holds: Callable[[], bool], within_s: float | None = None) -> None:
         """Poll. Raises ProviderError (`stuck`, retryable) at the deadline."""

@@ -103,26 +103,8 @@ class AwsProvider:
 
     def update(self, id: str, wish: Wish) -> Resource:
         portable.check_wish(wish, self.faults(wish))
-        found, doing = self._must_get(wish.kind, id), f"changing {wish.kind} {wish.name}"
-        if _tags(found).get(KEY) != wish.key:
-            raise ProviderError(f"{doing}: {id} is not ours by that key", code="not_found", retryable=False)
-        spec, seen = self.normalize(wish.kind, wish.spec), self._resource(wish.kind, found).attributes["spec"]
-        effect = self.capabilities.effect
-        fixed = [name for name in seen if seen[name] != spec[name] and effect(wish.kind, name) == "replace"]
-        if fixed:
-            raise ProviderError(
-                f"{doing}: {', '.join(fixed)} can't be changed in what exists",
-                code="needs_replacement",
-                retryable=False,
-            )
-        if wish.kind == "server":
-            disks.check(wish.name, seen, spec)
-        if wish.kind == "storage":
-            self._volumes.change(found, spec, doing)
-        self._relabel(id, _tags(found), wish.labels, doing)
-        if wish.kind == "server":
-            self._update_server(found, spec, seen, doing)
-        return self._resource(wish.kind, self._must_get(wish.kind, id))
+        with self._account.persevering():
+            return self._updated(id, wish)
 
     def power(self, id: str, action: PowerAction) -> Resource:
         self._must_get("server", id)
@@ -180,6 +162,28 @@ class AwsProvider:
         return sorted(images.IMAGES)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _updated(self, id: str, wish: Wish) -> Resource:
+        found, doing = self._must_get(wish.kind, id), f"changing {wish.kind} {wish.name}"
+        if _tags(found).get(KEY) != wish.key:
+            raise ProviderError(f"{doing}: {id} is not ours by that key", code="not_found", retryable=False)
+        spec, seen = self.normalize(wish.kind, wish.spec), self._resource(wish.kind, found).attributes["spec"]
+        effect = self.capabilities.effect
+        fixed = [name for name in seen if seen[name] != spec[name] and effect(wish.kind, name) == "replace"]
+        if fixed:
+            raise ProviderError(
+                f"{doing}: {', '.join(fixed)} can't be changed in what exists",
+                code="needs_replacement",
+                retryable=False,
+            )
+        if wish.kind == "server":
+            disks.check(wish.name, seen, spec)
+        if wish.kind == "storage":
+            self._volumes.change(found, spec, doing)
+        self._relabel(id, _tags(found), wish.labels, doing)
+        if wish.kind == "server":
+            self._update_server(found, spec, seen, doing)
+        return self._resource(wish.kind, self._must_get(wish.kind, id))
 
     def _named_faults(self, wish: Wish) -> builtins.list[Fault]:
         return [*portable.name_faults(wish), *identity.key_faults(wish.key), *identity.label_faults(wish)]
