@@ -25,11 +25,15 @@ from .session import Session, with_session
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """double: `module:class` below the package. environ: credentials that it takes; any others do as well."""
+    """double: `module:class` below the package. environ: credentials that it takes; any others do as well.
+
+    goes_on: what it made is there again when it is started again.
+    """
 
     double: str
     environ: Mapping[str, str]
     settings: Mapping[str, Any]
+    goes_on: bool = True
 
 
 PRACTICE = "for-practice-only"
@@ -40,6 +44,7 @@ OFFERS = {
         "doubles.aws:AwsDouble",
         {"AWS_ACCESS_KEY_ID": "practice", "AWS_SECRET_ACCESS_KEY": PRACTICE},
         {"wait_for_ssh": False},
+        goes_on=False,
     ),
 }
 
@@ -98,6 +103,11 @@ def double(
     from ..doubles.faults import Faults
     from ..throwaway import sweep, throwaway
 
+    if keep and not OFFERS[name].goes_on:
+        raise UsageError(
+            f"--keep leaves machines that nobody would find again: the double of {name} forgets their servers",
+            hint="leave --keep out; the doubles of hetzner and upcloud go on",
+        )
     if keep and state is None:
         raise UsageError("--keep leaves machines that nobody would find again", hint="say --state DIR too")
     faults = Faults.read(file) if file else Faults()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
+from ..provider import Resource
 from .http import Answer, Request, Route
 from .upcloud.account import Account
 from .upcloud.machines import LocalMachines, NoMachines
@@ -34,6 +35,8 @@ class Backing:
         self._machines = LocalMachines(directory, account) if self.real else NoMachines()
         self._servers: dict[str, dict[str, Any]] = {}
         self._places: dict[str, dict[str, Any]] = {}
+        for machine in self._machines.left():
+            self._find_again(machine)
 
     def create(self, id: str, name: str, keys: Sequence[str], network: tuple[str, str] | None) -> Addresses | None:
         """Where it is reached; None where nothing is behind it. network: id and range."""
@@ -46,6 +49,13 @@ class Backing:
             return None
         self._places[id] = {name: place[name] for name in ("host", "port", "user")}
         return Addresses(str(place["host"]), str(place["private"]))
+
+    def _find_again(self, machine: Resource) -> None:
+        """It was made for an earlier double of this directory, which was killed or has kept it."""
+        self._servers[machine.key] = {"uuid": machine.key, "title": machine.name, "hostname": machine.name}
+        ssh = machine.attributes["ssh"]
+        if ssh["host"]:
+            self._places[machine.key] = {name: ssh[name] for name in ("host", "port", "user")}
 
     def ready(self, id: str) -> bool:
         return id not in self._servers or self._machines.ready(self._servers[id])

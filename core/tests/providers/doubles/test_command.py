@@ -160,6 +160,7 @@ def test_a_double_with_a_state_of_its_own_removes_what_a_killed_one_without_has_
         (["upcloud", "--fault", "lost=2"], "rate"),
         (["upcloud", "--fault", "lost"], "NAME=VALUE"),
         (["upcloud", "--keep"], "--state"),
+        (["aws", "--keep", "--state", "cloud"], "forgets their servers"),
     ],
 )
 def test_what_it_does_not_understand_it_says(tmp_path: Path, arguments: list[str], words: str) -> None:

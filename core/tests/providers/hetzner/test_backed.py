@@ -12,6 +12,7 @@ import pytest
 from provisioning_core.doubles.hetzner import HetznerDouble
 from provisioning_core.provider import Kind, Wish
 from provisioning_core.providers.hetzner import HetznerProvider
+from provisioning_core.providers.local import LocalProvider
 
 from ..machines import needs_ssh, says
 
@@ -60,3 +61,21 @@ def test_a_key_of_the_definition_gets_in(provider: HetznerProvider, tmp_path: Pa
     server = provider.create(wish("server", "web-1", plan="1cpu-1gb", ssh_keys=[line])).resource
     server.attributes["ssh"]["identity_file"] = str(tmp_path / "mine")
     assert says(server, "echo in") == "in"
+
+
+def test_machines_that_outlived_a_double_are_found_again_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HCLOUD_TOKEN", "for-practice-only")
+    first = HetznerDouble(tmp_path / "double", backed="local")
+    first.start()
+    it = wish("server", "a", plan="1cpu-1gb")
+    made = HetznerProvider(tmp_path / "workspace", {"url": first.url, "poll_s": 0.05}).create(it).resource
+    first.close(remove_machines=False)
+    with HetznerDouble(tmp_path / "double", backed="local") as second:
+        provider = HetznerProvider(tmp_path / "workspace", {"url": second.url, "poll_s": 0.05})
+        found = provider.get("server", made.id)
+        assert found is not None and says(found, "true") == ""
+        assert provider.delete("server", made.id)
+        machines = LocalProvider(tmp_path / "double" / "machines")
+        assert machines.list("server") == []

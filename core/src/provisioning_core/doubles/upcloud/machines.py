@@ -44,6 +44,9 @@ class NoMachines:
     def there(self, server: Record) -> bool:
         return True
 
+    def left(self) -> list[Resource]:
+        return []
+
     def power(self, server: Record, on: bool) -> None:
         pass
 
@@ -103,6 +106,11 @@ class LocalMachines:
         if not there and server.get("_ssh"):
             sys.stderr.write(f"server {server['title']}: its machine is gone, nobody can log in to it any more\n")
         return there
+
+    def left(self) -> list[Resource]:
+        """All that an earlier double of this directory has left; the key of each is its server's id."""
+        machines: list[Resource] = self._provider().list("server")
+        return machines
 
     def power(self, server: Record, on: bool) -> None:
         """As far as the provider `local` can: a machine that it cannot stop goes on running."""
