@@ -61,7 +61,7 @@ def test_a_system_without_a_keyring_holds_nothing_and_says_so() -> None:
     from keyring.backends.fail import Keyring
 
     before = keyring.get_keyring()
-    keyring.set_keyring(Keyring())
+    keyring.set_keyring(Keyring())  # type: ignore[no-untyped-call]
     try:
         assert KeyringStore().get(SECRETS, "a") is None and KeyringStore().names(SECRETS) == []
         with pytest.raises(UsageError, match="this system has none") as refused:
