@@ -9,9 +9,10 @@ import pytest
 
 from provisioning_core.clouds import Clouds
 from provisioning_core.direct import run_direct
+from provisioning_core.infra import load_infra
 from provisioning_core.inventory import Inventory
 from provisioning_core.library import library_root
-from provisioning_core.plan import plan_infra
+from provisioning_core.plan import cluster_tasks, infra_tasks, plan_infra
 from provisioning_core.plan.applying import apply_tasks
 from provisioning_core.plan.bringing import bring_up
 from provisioning_core.taskservs.folders import find_taskserv
@@ -103,3 +104,21 @@ def test_a_server_that_does_not_run_is_started_before_anything_is_removed_from_i
     (start,) = [task for task in tasks if task["id"] == "start.s"]
     assert start["operation"] == "servers/create-one"
     assert "start.s" not in needs_of(bring_up(Clouds(loaded), "one").tasks), "nothing is to be removed"
+
+
+def test_what_a_manifest_needs_comes_first_also_where_an_infrastructure_is_brought_up(workspace: Any) -> None:
+    workspace.taskservs("site", "base")
+    manifest = workspace.path / "taskservs" / "site" / "taskserv.yaml"
+    manifest.write_text(manifest.read_text() + "needs: [base]\n")
+    services = "[{name: s, taskserv: site, on: [%s]}, {name: b, taskserv: base, on: [%s]}]"
+    servers = f"servers: [{{name: x, count: 2, plan: {SMALL}}}]"
+    cluster = f"clusters: [{{name: k, roles: [{{name: r, servers: [x]}}], taskservs: {services % ('r', 'r')}}}]"
+    for text, path in ((f"taskservs: {services % ('x', 'x')}", ""), (cluster, "cluster.k/")):
+        workspace.define("one", f"{servers}\n{text}\n")
+        loaded = load_workspace(workspace.path)
+        definition = load_infra(loaded, "one")
+        tasks = cluster_tasks(loaded, definition, definition.clusters[0]) if path else infra_tasks(loaded, definition)
+        assert needs_of(tasks)["taskserv.s"] == ["servers", "taskserv.b"], path
+    workspace.define("one", f"{servers}\ntaskservs: {services % ('x-1', 'x-2')}\n")
+    loaded = load_workspace(workspace.path)
+    assert needs_of(infra_tasks(loaded, load_infra(loaded, "one")))["taskserv.s"] == ["servers"], "another server"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..errors import ProvisioningError
 from ..infra import Check, Cluster, Infra, Network, Server, Taskserv
 from ..operation import new_task
 from ..workspace import Workspace
@@ -118,8 +119,10 @@ def _service_tasks(
     homes: Any,
 ) -> list[dict[str, Any]]:
     tasks = []
+    order = _needs_of_manifests(workspace, infra) if len(taskservs) > 1 else {}
     for taskserv in taskservs:
-        needs = homes(taskserv.servers) + [ids[name] for name in taskserv.needs if name in ids]
+        named = (*taskserv.needs, *order.get(taskserv.name, ()))
+        needs = homes(taskserv.servers) + [ids[name] for name in named if name in ids]
         params: dict[str, Any] = {"infra": infra.name, "taskservs": [taskserv.name]}
         tasks.append(new_task(ids[taskserv.name], "taskservs/create", params, needs=_unique(needs)))
     for check in checks:
@@ -128,6 +131,24 @@ def _service_tasks(
         task = new_task(ids[check.name], "checks/await", params, needs=_unique(needs), key=key)
         tasks.append(with_policy(task, check_policy(check)))
     return tasks
+
+
+def _needs_of_manifests(workspace: Workspace, infra: Infra) -> dict[str, list[str]]:
+    """By the name of a taskserv, those whose folders its own one has to find on the same server.
+
+    Empty where a folder is not there or not good: the task that installs it says so.
+    """
+    from ..taskservs.expansion import create_tasks as placed  # which imports from here
+
+    try:
+        tasks = placed(workspace, infra)
+    except ProvisioningError:
+        return {}
+    names = {task["id"]: str(task["params"]["name"]) for task in tasks}
+    order: dict[str, list[str]] = {}
+    for task in tasks:
+        order.setdefault(names[task["id"]], []).extend(names[id] for id in task.get("needs", ()))
+    return order
 
 
 def _ids(taskservs: Sequence[Taskserv], checks: Sequence[Check], clusters: Sequence[Cluster] = ()) -> dict[str, str]:
