@@ -66,6 +66,7 @@ def places(error: DefinitionErrors) -> list[tuple[int, int, str]]:
 
 WRONG = [
     (2, 24, "servers[0].labels.a"),
+    (11, 5, "servers[0]"),
     (17, 41, "servers[0].storages[1].tier"),
     (20, 44, "servers[1].zone"),
     (22, 5, "servers[3]"),

@@ -130,6 +130,8 @@ def test_a_server_in_another_zone_than_its_network_is_refused(cloud: str, zone: 
     server = wish(network="net", zone=zone)
     assert paths(cloud, server, {"cidr": "10.77.0.0/24", "zone": other}) == ["zone"]
     assert paths(cloud, server, {"cidr": "10.77.0.0/24", "zone": zone}) == []
+    bad = wish(network="net", zone=zone, ssh_keys=["none"])
+    assert paths(cloud, bad, {"cidr": "10.77.0.0/24", "zone": other}) == ["ssh_keys[0]", "zone"]
 
 
 def test_all_faults_come_at_once_and_in_one_error() -> None:

@@ -66,15 +66,17 @@ def spec_faults(
 ) -> list[Fault]:
     """Those of the spec, and of its zone where the network is in another. apart: whether these two zones, of a server
     and of a network, are, in the provider's terms. network: its spec."""
+    found: list[Fault] = []
     try:
-        spec = normalize(wish.kind, wish.spec)
-        beside = normalize("network", network) if network is not None else None
+        normalize(wish.kind, wish.spec)
     except RefusedError as error:
-        return list(error.faults)
-    if beside is None or not apart(spec["zone"], beside["zone"]):
-        return []
-    where = f"its network {shown(spec['network'])} is in {beside['zone']}"
-    return [Fault("zone", f"{spec['zone']} is not accepted: {where}; give both the same zone")]
+        found += error.faults
+    if network is not None:
+        zone, its = _zone(normalize, "server", wish.spec), _zone(normalize, "network", network)
+        if zone and its and apart(zone, its):
+            where = f"its network {shown(wish.spec.get('network'))} is in {its}"
+            found.append(Fault("zone", f"{zone} is not accepted: {where}; give both the same zone"))
+    return found
 
 
 def check_wish(wish: Wish, faults: Sequence[Fault]) -> None:
@@ -155,4 +157,13 @@ def _rule(path: str, given: Mapping[str, Any], faults: list[Fault]) -> dict[str,
         return rule(given["protocol"], ports, given.get("source")) if len(faults) == before else None
     except ValueError as error:
         faults.append(Fault(f"{path}.source", f"{error}; accepted: a network like 203.0.113.0/24"))
+        return None
+
+
+def _zone(normalize: Callable[..., dict[str, Any]], kind: Kind, spec: Mapping[str, Any]) -> str | None:
+    """As the provider means it, whatever else is wrong; None where it has no such zone."""
+    least = {"cpus": 1, "memory_gb": 1} if kind == "server" else {"cidr": "10.0.0.0/24"}
+    try:
+        return str(normalize(kind, least | ({"zone": spec["zone"]} if spec.get("zone") else {}))["zone"])
+    except RefusedError:
         return None

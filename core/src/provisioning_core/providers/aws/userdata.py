@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
+from functools import lru_cache
 
 from ...errors import ProviderError
 
@@ -23,6 +24,11 @@ _OWN_KEY = f"ssh-ed25519 {'A' * 68} provisioning"
 
 def length(keys: Sequence[str], given: str | None) -> int:
     """Bytes of the whole, whichever the workspace's own key is."""
+    return _length(tuple(keys), given)
+
+
+@lru_cache(256)  # of hundreds of servers most are told the same
+def _length(keys: tuple[str, ...], given: str | None) -> int:
     return len(_text([_OWN_KEY, *keys], given).encode())
 
 
