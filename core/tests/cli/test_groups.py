@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from provisioning_core.library import library_root
+from provisioning_core.testing.replay import Replay
 
 MORE = """\
 networks:
@@ -72,6 +76,19 @@ def test_of_a_group_that_is_there_in_part_the_rest_is_told(program: Any) -> None
     absent = program("server", "stop", "one", "--yes")
     assert absent.returncode == 3
     assert "no server 'one' exists; it is defined in wuji, but not created" in absent.stderr
+
+
+def test_by_the_orchestrator_a_group_is_one_workflow_that_its_operation_takes(program: Any, replay: Replay) -> None:
+    assert program("server", "create", "wuji").returncode == 0
+    replay.on_submit = lambda _: "wf_1"
+    done = program("server", "reboot", "web", "--yes", "--orchestrated", "--no-wait")
+    assert done.returncode == 0, done.stderr
+    (asked,) = [each for each in replay.asked if each.method == "POST"]
+    params = asked.body["params"]
+    assert params == {"servers": ["web-1", "web-2"], "action": "reboot"}
+    jsonschema = pytest.importorskip("jsonschema")
+    sidecar = tomllib.loads((library_root() / "servers" / "power.toml").read_text())
+    jsonschema.validate(params | {"infra": "wuji"}, sidecar["params"])
 
 
 @pytest.mark.parametrize("command", [["show", "web"], ["ssh", "wuji/web", "--", "true"]])
