@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +30,52 @@ class Clone:
 
     def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of bin/, through a link, from another directory, with a new HOME and the cached packages."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("PROVISIONING_", "XDG_"))}
-        cache = {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(ROOT / ".state" / "cache" / "pip")}
-        link = self.root.parent / command
-        if not link.exists():
-            link.symlink_to(self.root / "bin" / command)
         return subprocess.run(
-            [str(link), *arguments],
+            [str(self._link(command)), *arguments],
             cwd=self.home.parent,
-            env=ours | cache | {"HOME": str(self.home)},
+            env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=COMMAND_S,
         )
+
+    def on_a_terminal(self, command: str, *arguments: str) -> str:
+        """The same, as typed by somebody: what was shown. Nobody answers questions."""
+        ours, theirs = pty.openpty()
+        shown = b""
+        argv = [str(self._link(command)), *arguments]
+        where = self.home.parent
+        with subprocess.Popen(
+            argv, cwd=where, env=self._environment(), stdin=theirs, stdout=theirs, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            give_up = time.monotonic() + COMMAND_S
+            while time.monotonic() < give_up:
+                ready = select.select([ours], [], [], 0.5)[0]
+                try:
+                    shown += os.read(ours, 65536) if ready else b""
+                except OSError:  # the last one has closed it
+                    break
+                if not ready and process.poll() is not None:
+                    break
+            else:
+                process.kill()
+            os.close(ours)
+        assert process.returncode == 0, shown.decode()
+        return shown.decode()
+
+    def _link(self, command: str) -> Path:
+        link = self.root.parent / command
+        if not link.exists():
+            link.symlink_to(self.root / "bin" / command)
+        return link
+
+    def _environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("PROVISIONING_", "XDG_"))}
+        cache = {"PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(ROOT / ".state" / "cache" / "pip")}
+        return ours | cache | {"HOME": str(self.home)}
 
     def done(self, command: str, *arguments: str) -> str:
         done = self.run(command, *arguments)
@@ -111,7 +145,7 @@ def test_a_port_that_is_none_is_refused_before_anything_is_set_up(clone: Clone, 
 
 
 def test_a_kill_of_the_daemon_in_the_middle_makes_no_server_twice(clone: Clone) -> None:
-    said = clone.done("demo", "--kill", "--port", str(free_port()))
+    said = clone.on_a_terminal("demo", "--kill", "--port", str(free_port()))
     assert ">>> kill -9" in said
     assert clone.hostnames() == SERVERS
     listed = clone.done("provisioning", "server", "list", "-o", "name").split()

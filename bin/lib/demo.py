@@ -147,7 +147,8 @@ def create_with_a_kill() -> None:
     """Kill the daemon while servers are being made, start it again, and let the watching command find its way back."""
     create = (*create_command(), "--progress", "plain")
     show(create)
-    watching = subprocess.Popen([str(ROOT / "bin" / "provisioning"), *create], env=environment())
+    command = [str(ROOT / "bin" / "provisioning"), *create]
+    watching = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL)  # on a terminal it would ask
     try:
         while not (running := servers_in_the_making()):
             if watching.poll() is not None:
