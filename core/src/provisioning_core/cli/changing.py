@@ -14,7 +14,7 @@ from ..yamlfile import shown
 from . import exits
 from .exits import Exit
 from .inventory import existing, open_workspace, print_servers, tell_limits
-from .performing import Call, Manner, answered, confirmed, perform, refused
+from .performing import Call, Manner, answered, check_confirmed, confirmed, perform, refused
 from .planned import print_plans, tell_left, tell_plan
 from .session import Session
 
@@ -82,23 +82,14 @@ def change(session: Session, wish: Change) -> None:
 
 def _check(session: Session, wish: Change) -> None:
     """Raises UsageError for flags that do not go together, before anything is looked at."""
-    manner = wish.manner
-    manner.timeout_s()
-    if manner.confirm is not None and wish.file is None and manner.confirm != wish.infra:
-        raise UsageError(
-            f"--confirm={manner.confirm} does not name {wish.infra}; nothing was {wish.verb}d", code="unconfirmed"
-        )
-    if wish.verb == "delete" and not (manner.yes or manner.confirm or manner.check or session.can_ask()):
-        raise UsageError(
-            f"deleting servers of {wish.infra} has to be confirmed, and there is no terminal to ask on",
-            code="unconfirmed",
-            hint=f"{wish.command} --yes   (or --confirm={wish.infra})",
-        )
+    wish.manner.timeout_s()
+    if wish.file is None:  # what a file is about is seen when it is read
+        taking = f"deleting servers of {wish.infra}" if wish.verb == "delete" else None
+        check_confirmed(session, wish.manner, wish.infra, taking, wish.command)
 
 
 def _check_apply(session: Session, wish: Change, plan: Plan, workspace_id: str) -> None:
     """A plan is of this workspace, and one that takes something is confirmed as a delete is. Raises UsageError."""
-    manner = wish.manner
     if wish.verb != "apply":
         return
     if plan.workspace != workspace_id:
@@ -107,17 +98,8 @@ def _check_apply(session: Session, wish: Change, plan: Plan, workspace_id: str) 
             code="other_workspace",
             hint="go there, or name it with --workspace",
         )
-    if manner.confirm is not None and manner.confirm != plan.infra:
-        raise UsageError(
-            f"--confirm={manner.confirm} does not name {plan.infra}; nothing was applied", code="unconfirmed"
-        )
-    takes = plan.only("replace", "delete").changes
-    if takes and not (manner.yes or manner.confirm or manner.check or session.can_ask()):
-        raise UsageError(
-            f"the plan replaces or deletes {', '.join(each.name for each in takes[:5])}, which has to be confirmed",
-            code="unconfirmed",
-            hint=f"{wish.command} --confirm={plan.infra}",
-        )
+    names = ", ".join(each.name for each in plan.only("replace", "delete").changes[:5])
+    check_confirmed(session, wish.manner, plan.infra, f"replacing or deleting {names}" if names else None, wish.command)
 
 
 # --- the plan ------------------------------------------------------------------------------------------------------

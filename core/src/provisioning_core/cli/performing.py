@@ -132,6 +132,21 @@ def perform(session: Session, workspace: Workspace, call: Call, manner: Manner) 
     return id_
 
 
+def check_confirmed(session: Session, manner: Manner, infra: str, taking: str | None, command: str) -> None:
+    """taking: what would take something that exists, in words; None: nothing. command: what was typed.
+
+    Raises UsageError for a --confirm of another infrastructure, and where nobody has confirmed and nobody can be asked.
+    """
+    if manner.confirm is not None and manner.confirm != infra:
+        raise UsageError(f"--confirm={manner.confirm} does not name {infra}; nothing was done", code="unconfirmed")
+    if taking and not (manner.yes or manner.confirm or manner.check or session.can_ask()):
+        raise UsageError(
+            f"{taking} has to be confirmed, and there is no terminal to ask on",
+            code="unconfirmed",
+            hint=f"{command} --yes   (or --confirm={infra})",
+        )
+
+
 def confirmed(session: Session, question: str, infra: str | None = None) -> bool:
     """What a person on the terminal says. infra: the name has to be typed back; None: y or n. Raises Exit on Ctrl-C."""
     answer = answered(session, question)

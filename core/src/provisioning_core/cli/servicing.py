@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import UsageError
 from ..render.text import clean, plural
 from . import exits
 from .exits import Exit
 from .inventory import open_workspace, workspace_here
-from .performing import Call, Manner, confirmed, perform, refused
+from .performing import Call, Manner, check_confirmed, confirmed, perform, refused
 from .session import Session
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ class Service:
 def service(session: Session, wish: Service) -> None:
     """Raises Exit with the code that tells how it ended."""
     wish.manner.timeout_s()
-    _check(session, wish)
+    taking = f"removing taskservs of {wish.infra}" if wish.verb == "delete" else None
+    check_confirmed(session, wish.manner, wish.infra, taking, wish.command)
     workspace = open_workspace(session)
     lines, to_do, document = _planned(workspace, wish)
     if wish.manner.check:
@@ -71,21 +71,6 @@ def service(session: Session, wish: Service) -> None:
     perform(session, workspace, Call("taskservs", wish.verb, wish.infra, wish.params, wish.command), wish.manner)
     if wish.verb == "create":
         list_standing(session, wish.infra, wish.names, wish.servers)
-
-
-def _check(session: Session, wish: Service) -> None:
-    """Raises UsageError for flags that do not go together, before anything is looked at."""
-    manner = wish.manner
-    if manner.confirm is not None and manner.confirm != wish.infra:
-        raise UsageError(
-            f"--confirm={manner.confirm} does not name {wish.infra}; nothing was removed", code="unconfirmed"
-        )
-    if wish.verb == "delete" and not (manner.yes or manner.confirm or manner.check or session.can_ask()):
-        raise UsageError(
-            f"removing taskservs of {wish.infra} has to be confirmed, and there is no terminal to ask on",
-            code="unconfirmed",
-            hint=f"{wish.command} --yes   (or --confirm={wish.infra})",
-        )
 
 
 def _planned(workspace: Workspace, wish: Service) -> tuple[list[tuple[str, str, str]], int, list[dict[str, Any]]]:

@@ -38,6 +38,7 @@ What the program reads from its environment; a flag wins over each:
                            the shipped ones)
   PROVISIONING_ORCHESTRATOR  the program that `orchestrator start` starts
   PROVISIONING_PROGRAM       what the commands that are suggested begin with (provisioning)
+  PROVISIONING_KCL_TIME_S, PROVISIONING_KCL_MEMORY_MB    what evaluating a definition in KCL may take (30, 1024)
   PROVISIONING_OUTPUT, PROVISIONING_PROGRESS, PROVISIONING_COLOR    as the flags
   NO_COLOR, FORCE_COLOR, TERM=dumb, PROVISIONING_ASCII=1            how things look
 
