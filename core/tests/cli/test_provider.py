@@ -64,7 +64,7 @@ def test_check_fails_with_the_next_thing_to_do(program: Any, workspace: Path) ->
     items = json.loads(program("provider", "check", "minimal", "--json").stdout)["items"]
     assert [item["name"] for item in items if not item["ok"]] == ["rack"]
     done = program("provider", "check", "minimla")
-    assert done.returncode == 1 and "Did you mean 'minimal'?" in done.stdout
+    assert done.returncode == 2 and "Did you mean 'minimal'?" in done.stderr
 
 
 def test_credentials_that_are_missing_are_said_with_the_command_that_asks_for_them(
