@@ -193,7 +193,7 @@ def _tell_fallen(session: Session, wish: Change, plan: Plan, clouds: Clouds) -> 
         return False
     from ..plan.installed import find_installed_drift
 
-    found = find_installed_drift(clouds, plan.infra)
+    found = find_installed_drift(clouds, plan.infra, plan)
     for text in found.unasked:
         session.say(f"{session.err.paint('note:', 'warn')} {clean(text)}")
     for each in found.drifts:

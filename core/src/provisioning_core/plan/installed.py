@@ -13,7 +13,7 @@ from ..infra import load_infra
 from ..taskservs.expansion import create_tasks
 from ..taskservs.standing import Standing, standings
 from .drift import Drift
-from .model import Change, FieldChange
+from .model import Change, FieldChange, Plan
 from .planning import plan_infra
 from .services import KIND
 
@@ -26,9 +26,12 @@ class Installed(NamedTuple):
     asked: int
 
 
-def find_installed_drift(clouds: Clouds, infra: str) -> Installed:
-    """Of the taskservs that are remembered to be as they are defined. Raises what `plan_infra` raises."""
-    planned = plan_infra(clouds.workspace, infra, clouds=clouds).changes
+def find_installed_drift(clouds: Clouds, infra: str, plan: Plan | None = None) -> Installed:
+    """Of the taskservs that are remembered to be as they are defined. Raises what `plan_infra` raises.
+
+    plan: a whole one that was made just now; None: it is made here.
+    """
+    planned = (plan or plan_infra(clouds.workspace, infra, clouds=clouds)).changes
     remembered = {each.name: each for each in planned if each.kind == KIND and each.action == "exists"}
     if not remembered:
         return Installed([], [], 0)
