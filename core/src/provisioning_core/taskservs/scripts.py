@@ -65,7 +65,9 @@ async def run_on(
     """Raises ProviderError (`script_failed`) with its last words."""
     heard = Heard(server.tell)
     # One fixed directory per taskserv: what a killed attempt leaves is cleared by the next one.
-    work = f"/run/provisioning/work/{server.folder.name}"
+    # Where the server offers no root, /run is the host's, and nobody else may write there.
+    room = "/run/provisioning" if "root" in server.offers else '"$HOME"/.provisioning'
+    work = f"{room}/work/{server.folder.name}"
     unpack = (
         f"umask 077; rm -rf {work}; mkdir -p {work} && cd {work} && base64 -d | tar -xzf - && . ./.environment && "
         f"chmod +x install.sh && ./install.sh {verb} </dev/null; code=$?; cd /; rm -rf {work}; exit $code"
