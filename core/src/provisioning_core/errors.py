@@ -12,9 +12,22 @@ ProvisioningError            base; `code` is stable, `hint` is the next thing to
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class BodyFault(NamedTuple):
+    """One thing that the orchestrator found wrong with what it was sent. pointer: a JSON Pointer into it."""
+
+    pointer: str
+    detail: str
+    hint: str | None = None
+
 
 class ProvisioningError(Exception):
+    """faults: what was wrong with the body of a request, where the orchestrator said so; the message tells them too."""
+
     exit_code = 1
+    faults: tuple[BodyFault, ...] = ()
 
     def __init__(self, message: str, *, code: str = "error", hint: str | None = None) -> None:
         super().__init__(message)
@@ -40,7 +53,10 @@ class ConflictError(ProvisioningError):
 
 
 class UnreachableError(ProvisioningError):
+    """unsure: what was sent may have been taken all the same."""
+
     exit_code = 6
+    unsure = False
 
 
 class ProviderError(ProvisioningError):

@@ -96,13 +96,14 @@ def executable_in(root: Path, name: str, suffix: str) -> Path | None:
 
 
 def _timeout_s(file: Path) -> float:
-    timeout_s = _sidecar(file).get("timeout_s", TIMEOUT_DEFAULT_S)
+    timeout_s = sidecar_of(file).get("timeout_s", TIMEOUT_DEFAULT_S)
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
         raise UsageError(f"{file.with_suffix('.toml')}: timeout_s is {shown(timeout_s)}; a number above 0 is expected")
     return float(timeout_s)
 
 
-def _sidecar(file: Path) -> Mapping[str, Any]:
+def sidecar_of(file: Path) -> Mapping[str, Any]:
+    """What stands beside an operation's file, {} for nothing. Raises UsageError (`bad_sidecar`)."""
     sidecar = file.with_name(file.name.removesuffix(file.suffix) + ".toml")
     try:
         return tomllib.loads(sidecar.read_text("utf-8"))

@@ -66,7 +66,11 @@ def read_yaml(path: Path, shown_as: str) -> Cursor:
     shown_as: the file's name in messages.
     """
     with path.open("rb") as file:
-        data = file.read(BYTES_MAX + 1)
+        return parse_yaml(file.read(BYTES_MAX + 1), shown_as)
+
+
+def parse_yaml(data: bytes, shown_as: str) -> Cursor:
+    """The same for what was read already."""
     if len(data) > BYTES_MAX:
         raise _alone(shown_as, 1, 1, f"the file has more than {BYTES_MAX} bytes; at most that many are read")
     try:

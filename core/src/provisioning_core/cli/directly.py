@@ -17,26 +17,25 @@ from .libraries import library_roots
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..directview import DirectEvent, DirectTask
-    from ..workspace import Workspace
+    from ..directview import DirectEvent, DirectOutcome, DirectTask
     from .performing import Call
 
 LOG_LINES = 6
 
 
-def run_directly(session: Session, call: Call, workspace: Workspace) -> None:
+def run_directly(session: Session, call: Call, workspace: Path) -> DirectOutcome:
     """Return when all succeeded; raises Exit otherwise."""
     from ..direct import run_direct
 
     roots = library_roots(session.settings)
     session.say("direct mode: one after the other, without retry and without recovery (with both: --orchestrated)")
-    show = _Show(session, f"{call.operation} {call.infra}")
+    show = _Show(session, call.title)
     try:
         outcome = run_direct(
             roots,
             call.operation,
-            {**call.params, "infra": call.infra},
-            workspace=Path(workspace.path),
+            call.given,
+            workspace=workspace,
             on_event=show.event,
         )
     except (KeyboardInterrupt, Terminated) as error:
@@ -49,6 +48,7 @@ def run_directly(session: Session, call: Call, workspace: Workspace) -> None:
         retried = [("retried", f"{call.again} --orchestrated")] if advised.time_helps else []
         session.next_commands(*advised.commands, *retried)
         raise Exit(exits.FAILED)
+    return outcome
 
 
 class _Show:

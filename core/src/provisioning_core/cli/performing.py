@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConflictError, UsageError
+from ..errors import ConflictError, UnreachableError, UsageError
 from ..render.documents import line
 from ..render.text import as_called
 from . import exits
-from .exits import Exit
+from .exits import Exit, Terminated
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..render.picture import Picture
     from ..workspace import Workspace
 
 KEY_LENGTH_MAX = 255
@@ -66,18 +68,30 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation. again: what to type to do it again. anew: what makes the plan anew that it applies, if one."""
+    """One operation. again: what to type to do it again. anew: what makes the plan anew that it applies, if one.
+
+    infra: None where an operation is called by its name without any. resource: "" where its name has one part.
+    """
 
     resource: str
     action: str
-    infra: str
+    infra: str | None
     params: Mapping[str, Any]
     again: str
     anew: str | None = None
 
     @property
     def operation(self) -> str:
-        return f"{self.resource}/{self.action}"
+        return f"{self.resource}/{self.action}".lstrip("/")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """All parameters."""
+        return {**self.params, "infra": self.infra} if self.infra is not None else dict(self.params)
+
+    @property
+    def title(self) -> str:
+        return " ".join(filter(None, (self.operation, self.infra)))
 
 
 def manner_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,26 +124,47 @@ def perform(session: Session, workspace: Workspace, call: Call, manner: Manner) 
     if not manner.orchestrated:
         from .directly import run_directly
 
-        run_directly(session, call, workspace)
+        run_directly(session, call, Path(workspace.path))
         return None
+    assert call.infra is not None
+    infra = call.infra
+    check_workspace(session)
+    return submit_and_follow(
+        session,
+        lambda key: session.orchestrator.submit(call.resource, call.action, infra, call.params, key),
+        manner,
+        timeout_s,
+        call.again,
+        call.anew,
+    ).workflow
+
+
+def submit_and_follow(
+    session: Session,
+    send: Callable[[str], str],
+    manner: Manner,
+    timeout_s: float | None,
+    again: str,
+    anew: str | None = None,
+) -> Picture:
+    """The workflow once all succeeded. send: gets the idempotency key, gives the id. Raises Exit as `perform`."""
     from .ending import tell_end
     from .following import exit_code, follow
     from .naming import remember_last
     from .workflow import print_summary
 
-    _check_workspace(session)
-    id_ = _submit(session, call, manner)
+    id_ = _submit(session, send, manner, again)
     remember_last(session, id_)
     if not manner.wait:
         _print_id(session, id_)
         raise Exit(exits.SUCCEEDED)
     session.note(f"workflow {id_}")
     picture = follow(session, id_, timeout_s=timeout_s)
-    tell_end(session, picture, again=call.again, anew=call.anew)
+    tell_end(session, picture, again=again, anew=anew)
     if picture.status != "succeeded":
         print_summary(session, picture)
         raise Exit(exit_code(picture))
-    return id_
+    return picture
 
 
 def check_confirmed(session: Session, manner: Manner, infra: str, taking: str | None, command: str) -> None:
@@ -169,7 +204,7 @@ def refused(session: Session) -> Exit:
     return Exit(exits.FAILED)
 
 
-def _check_workspace(session: Session) -> None:
+def check_workspace(session: Session) -> None:
     """Refuse where the daemon of this machine works for another workspace: it would make the servers there."""
     from .port import option_of
 
@@ -183,14 +218,23 @@ def _check_workspace(session: Session) -> None:
         )
 
 
-def _submit(session: Session, call: Call, manner: Manner) -> str:
+def _submit(session: Session, send: Callable[[str], str], manner: Manner, again: str) -> str:
     key = manner.idempotency_key or str(uuid.uuid4())
     try:
-        return session.orchestrator.submit(call.resource, call.action, call.infra, call.params, key)
-    except KeyboardInterrupt:
+        return send(key)
+    except (KeyboardInterrupt, Terminated) as error:
         session.err.say("Interrupted before the orchestrator had answered: it may have taken the workflow or not.")
-        session.err.say(f"The same wish again, never twice:  {as_called(call.again)} --idempotency-key {key}")
-        raise Exit(exits.INTERRUPTED) from None
+        _tell_again(session, again, key)
+        raise Exit(exits.INTERRUPTED if isinstance(error, KeyboardInterrupt) else exits.TERMINATED) from None
+    except UnreachableError as error:
+        if error.unsure:
+            session.err.say("The answer is lost: it may have taken the workflow or not.")
+            _tell_again(session, again, key)
+        raise
+
+
+def _tell_again(session: Session, again: str, key: str) -> None:
+    session.err.say(f"The same wish again, never twice:  {as_called(again)} --idempotency-key {shlex.quote(key)}")
 
 
 def _print_id(session: Session, id_: str) -> None:

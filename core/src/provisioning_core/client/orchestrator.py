@@ -55,7 +55,7 @@ class Orchestrator:
     def _send_again(self, path: str, body: object, idempotency_key: str | None) -> Any:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         deadline = time.monotonic() + PATIENCE_S
-        broken = False
+        broken = unsure = False
         last: UnreachableError
         while True:
             try:
@@ -64,9 +64,12 @@ class Orchestrator:
                 broken, last, pause_s = True, error, getattr(error, "retry_after_s", 0.3)
             except UnreachableError as error:
                 if not broken or error.code != "unreachable":
+                    error.unsure = unsure
                     raise
                 last, pause_s = error, 0.5  # it was there a moment ago: it restarts
+            unsure = unsure or isinstance(last, BrokenOff)
             if time.monotonic() + pause_s > deadline:
+                last.unsure = unsure
                 raise last
             time.sleep(pause_s)
 

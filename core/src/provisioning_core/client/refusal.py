@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import AuthError, ConflictError, NotFoundError, ProvisioningError, UnreachableError, UsageError
+from ..errors import AuthError, BodyFault, ConflictError, NotFoundError, ProvisioningError, UnreachableError, UsageError
 
 ERRORS_SHOWN_MAX = 20
 
@@ -22,6 +22,14 @@ def refusal(
     status: int, problem: Mapping[str, Any], *, retry_after: str | None, token_origin: str, token_found: bool
 ) -> ProvisioningError:
     """The error for an answer of 300 or more. problem: its body, {} where it could not be read."""
+    error = _error(status, problem, retry_after, token_origin, token_found)
+    error.faults = tuple(BodyFault(_text(each, "pointer"), *_words(each)) for each in _faults(problem))
+    return error
+
+
+def _error(
+    status: int, problem: Mapping[str, Any], retry_after: str | None, token_origin: str, token_found: bool
+) -> ProvisioningError:
     code = _text(problem, "code") or f"http_{status}"
     message = _message(status, problem)
     hint = _text(problem, "hint") or _suggestion(problem)
@@ -40,18 +48,25 @@ def refusal(
 
 def _message(status: int, problem: Mapping[str, Any]) -> str:
     text = _text(problem, "detail") or _text(problem, "title") or f"the orchestrator refused with HTTP {status}"
-    faults = problem.get("errors")
-    if not isinstance(faults, list):
-        return text
-    lines = [_fault(fault) for fault in faults[:ERRORS_SHOWN_MAX] if isinstance(fault, dict)]
+    faults = _faults(problem)
+    lines = [_line(fault) for fault in faults[:ERRORS_SHOWN_MAX]]
     if len(faults) > ERRORS_SHOWN_MAX:
         lines.append(f"  … and {len(faults) - ERRORS_SHOWN_MAX} more")
     return "\n".join([text, *lines])
 
 
-def _fault(fault: Mapping[str, Any]) -> str:
-    pointer, detail, hint = _text(fault, "pointer"), _text(fault, "detail"), _text(fault, "hint")
-    return f"  {pointer or '/'}: {detail}" + (f" ({hint})" if hint else "")
+def _faults(problem: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    faults = problem.get("errors")
+    return [fault for fault in faults if isinstance(fault, dict)] if isinstance(faults, list) else []
+
+
+def _line(fault: Mapping[str, Any]) -> str:
+    detail, hint = _words(fault)
+    return f"  {_text(fault, 'pointer') or '/'}: {detail}" + (f" ({hint})" if hint else "")
+
+
+def _words(fault: Mapping[str, Any]) -> tuple[str, str | None]:
+    return _text(fault, "detail"), _text(fault, "hint") or None
 
 
 def _suggestion(problem: Mapping[str, Any]) -> str | None:

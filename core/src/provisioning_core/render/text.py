@@ -16,7 +16,9 @@ _SEQUENCES = (
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _CONTROLS_IN_LINES = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
-_GROUPS = "server|taskserv|cluster|infra|provider|secret|workspace|config|workflow|orchestrator|help|completion"
+_GROUPS = (
+    "server|taskserv|cluster|infra|provider|secret|workspace|config|workflow|operation|orchestrator|help|completion"
+)
 _COMMANDS = rf"(?<![\w./-])provisioning (?=(?:{_GROUPS})\b|--help)"
 
 
