@@ -8,7 +8,7 @@ from typing import Any, cast
 from . import params as check
 from .capabilities import Adopting, PowerAction, Powering, Updating
 from .clouds import Clouds, require
-from .errors import NotFoundError, UsageError
+from .errors import ConflictError, NotFoundError
 from .inventory import Inventory, entry_of
 from .params import Check, check_params
 from .plan.comparing import differences, wish_in_terms
@@ -117,7 +117,8 @@ def adopt_resource(
 ) -> dict[str, Any]:
     """Make a resource that exists ours, under this key. params: infra, name, id, spec, labels, provider.
 
-    The same again changes nothing. How it is otherwise than the spec says is for the next plan. Raises as above.
+    The same again changes nothing. How it is otherwise than the spec says is for the next plan. Raises as above,
+    ConflictError (`adopted_elsewhere`) where another one has that key.
     """
     wish = wish_of(workspace, kind, params, intent=intent, key=key, more={"id": identity})
     name = params.get("provider") or workspace.provider
@@ -125,7 +126,7 @@ def adopt_resource(
     require(provider, name, "adopt", f"let a {kind} be adopted")
     there = provider.find(kind, key=wish.key)
     if there is not None and there.id != params["id"]:
-        raise UsageError(f"{kind} {wish.name} is there already: {there.id}", code="adopted_elsewhere")
+        raise ConflictError(f"{kind} {wish.name} is there already: {there.id}", code="adopted_elsewhere")
     adopted = cast(Adopting, provider).adopt(params["id"], wish)
     Inventory(workspace).record(entry_of(name, adopted, intent=wish.intent, operation=f"{kind}s/adopt"))
     return describe(adopted) | {"adopted": True}

@@ -293,6 +293,7 @@ def test_an_import_shows_what_it_adopts_and_wants_a_definition(program: Any, wor
         (("wuji/nope", "--id", other), 2, "is not defined in infra/wuji.yaml"),
         (("web-2", "--id", id), 2, "does not say of which infrastructure"),
         (("wuji/web-2", "--id", "nothing"), 3, "no server 'nothing' that is nobody's"),
+        (("wuji/web-1", "--id", other), 5, f"server web-1 exists already: {id}"),
     ):
         done = program("server", "import", *arguments)
         assert (done.returncode, words in done.stderr) == (code, True), done.stderr

@@ -81,6 +81,22 @@ def test_validating_tells_every_problem_with_its_place(program: Any) -> None:
     assert item["problems"] == document["problems"]
 
 
+def test_validating_looks_at_taskservs_that_no_definition_declares(program: Any) -> None:
+    declared = "servers: [{name: a, plan: 1cpu-1gb}]\ntaskservs: [{name: three, on: [a]}]\n"
+    (program.workspace / "infra" / "x.yaml").write_text(declared)
+    for folder in ("taskservs/one", "taskservs/three", "infra/x/taskservs/two"):
+        (program.workspace / folder).mkdir(parents=True)
+        (program.workspace / folder / "taskserv.yaml").write_text("name: other\nparameters: {port: {type: int}}\n")
+    done = program("workspace", "validate", "-o", "json")
+    assert done.returncode == 2
+    problems = json.loads(done.stdout)["problems"]
+    found = [(each["file"], each["field"]) for each in problems]
+    assert ("taskservs/one/taskserv.yaml", "parameters.port.type") in found
+    assert ("infra/x/taskservs/two/taskserv.yaml", "parameters.port.type") in found
+    told = [str(each) for each in problems]
+    assert len(told) == len(set(told)), "each is said once, those of the declared one too"
+
+
 def test_the_schemas_are_printed_as_they_are(program: Any) -> None:
     assert program("infra", "schema").stdout == schema_text("infra")
     assert program("workspace", "schema").stdout == schema_text("workspace")

@@ -389,6 +389,22 @@ def test_power_changes_what_is_otherwise_and_says_so(workspace: Any) -> None:
     assert failures(run(workspace, "servers/power", action="crash", **told))["root"][0] == "bad_params"
 
 
+def test_what_was_adopted_is_no_drift_for_being_defined_otherwise(workspace: Any) -> None:
+    workspace.define("x", "servers: [{name: a, plan: 1cpu-1gb, labels: {v: one}}]")
+    seen = {"plan": "2cpu-4gb", "firewall": [{"protocol": "tcp", "ports": [80, 80]}]}
+    id = LedgerProvider(workspace.path).make_unmanaged("server", "somebody's", seen)
+    spec = {"plan": "1cpu-1gb"}
+    done(workspace, "servers/adopt", infra="x", name="a", id=id, spec=spec, labels={"v": "one"})
+    (change,) = planned(workspace).to_do
+    assert "plan" in [each.path for each in change.fields], "how it is defined is for the plan"
+    assert find_drift(Clouds(loaded(workspace)), "x") == []
+    alter(workspace, "a", plan="8cpu-16gb")
+    (found,) = find_drift(Clouds(loaded(workspace)), "x")
+    assert [(each.path, each.before, each.after) for each in found.fields] == [("plan", "2cpu-4gb", "8cpu-16gb")]
+    done(workspace, "infra/create", infra="x")
+    assert find_drift(Clouds(loaded(workspace)), "x") == []
+
+
 @pytest.mark.parametrize("point", ["begin", "end"])
 def test_an_adoption_killed_and_repeated_makes_it_ours_once(workspace: Any, point: str) -> None:
     id = LedgerProvider(workspace.path).make_unmanaged("server", "somebody's", {"plan": "2cpu-4gb"})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import ConflictError, UsageError
 from ..render.text import clean, clean_lines
 from . import exits
 from .exits import Exit
@@ -65,7 +65,7 @@ def import_(session: Session, name: str, id_: str, provider: str | None, write: 
         print_servers(session, workspace, [found], "")
         return
     if found is not None and found.resource.id != id_:
-        raise UsageError(f"server {server_name} exists already: {found.resource.id}", code="adopted_elsewhere")
+        raise ConflictError(f"server {server_name} exists already: {found.resource.id}", code="adopted_elsewhere")
     where = _provider(definition, server, provider)
     there = found.resource if found is not None else adoptable(workspace, "server", where, id_)
     _show(session, there, f"{infra}/{server_name}")

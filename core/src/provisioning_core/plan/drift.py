@@ -1,7 +1,8 @@
 """Drift: what is otherwise than it was left, behind our back. The definition, the inventory and the providers compared.
 
 gone        the inventory has it, no provider does (or another one of that key is there)
-changed     the provider shows other fields than were last wished for, and than are defined now
+changed     the provider shows other fields than were last wished for (of what was adopted: than were seen then), and
+            than are defined now
 unlabelled  it is there and has lost our labels, so that a create would make another one
 stopped     a server that is there and does not run
 unmanaged   it has our labels, and neither definition nor inventory know it
@@ -105,7 +106,7 @@ def _remembered(
         heals = again if defined else f"provisioning infra inventory rebuild {infra}"
         yield Drift("gone", entry.kind, entry.name, entry.key, entry.provider, entry.id, (), heals)
         return
-    wish = entry.wish or (wanted[1] if wanted is not None and wanted[0] == entry.provider else None)
+    wish = entry.wish or _seen(entry)
     if wish is not None:
         # What was last wished is compared with what is: a definition that was changed since is a plan, no drift.
         provider = clouds.load(entry.provider)
@@ -123,6 +124,12 @@ def _remembered(
     if found.resource.kind == "server" and found.resource.state != "started":
         state = (FieldChange("state", "started", found.resource.state, "in_place"),)
         yield _drift("stopped", found, state, f"provisioning server start {infra}/{entry.name}")
+
+
+def _seen(entry: Entry) -> dict[str, Any] | None:
+    """What was there when it was written down: nobody wished for what was adopted. How it is defined is a plan's."""
+    seen = {name: entry.attributes[name] for name in ("spec", "labels") if entry.attributes.get(name) is not None}
+    return seen or None
 
 
 def _complete(wish: Any) -> dict[str, Any]:

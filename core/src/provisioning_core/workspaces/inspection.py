@@ -1,4 +1,4 @@
-"""Whether a workspace is good as a whole: its file, infrastructures, own operations, the providers it names."""
+"""Whether a workspace is good as a whole: its file, infrastructures, own taskservs and operations, its providers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..infra import Infra, load_infra
 from ..library import NAME, SUFFIXES, find_operation, library_root, list_operations
 from ..plan.acceptable import check_acceptable
 from ..schema import Checker, load_schema
+from ..taskservs import all_taskservs
 from ..workspace import WORKSPACE_FILE, Workspace, load_workspace
 from ..yamlfile import BYTES_MAX, DefinitionErrors, Problem, computed
 
@@ -48,6 +49,7 @@ def inspect_workspace(path: Path) -> Inspection:
         except ProvisioningError as error:
             hint = f" ({error.hint})" if error.hint else ""
             problems.append(Problem(file, 0, 0, "provider", error.message + hint))
+    problems += (each for each in _manifests(workspace, names) if each not in problems)
     library = workspace.library()
     operations = list_operations([library]) if library else []
     problems += library_problems(library) if library else []
@@ -62,6 +64,21 @@ def _infra(workspace: Workspace, name: str, problems: list[Problem]) -> Infra | 
     except ProvisioningError as error:
         problems.append(Problem(f"infra/{name}", 0, 0, "", error.message))
     return None
+
+
+def _manifests(workspace: Workspace, infras: list[str]) -> list[Problem]:
+    """Of all taskservs that are the workspace's own, declared or not, those that an infrastructure hides too."""
+    problems: list[Problem] = []
+    for name in [None, *infras]:
+        for each in all_taskservs(workspace, name):
+            if each.layer == ("infra" if name else "workspace"):
+                try:
+                    _ = each.manifest, each.digest
+                except DefinitionErrors as error:
+                    problems += error.problems
+                except ProvisioningError as error:
+                    problems.append(Problem(each.shown_as, 0, 0, "", error.message))
+    return problems
 
 
 def _refused(workspace: Workspace, infra: Infra) -> tuple[Problem, ...]:
