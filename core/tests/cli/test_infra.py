@@ -106,6 +106,22 @@ def test_a_create_changes_and_names_what_it_leaves(made: Any, workspace: Path) -
     assert "Nothing to do: 2 servers, 1 network of wuji there already." in again.stderr
 
 
+def test_yes_alone_takes_nothing_neither_by_a_create_nor_by_a_plan(made: Any, workspace: Path) -> None:
+    before = plans(workspace)
+    define(workspace, CHANGED.replace("web, count: 2, plan: 2cpu-4gb", "web, count: 1, plan: 1cpu-1gb"))
+    made("infra", "plan", "wuji", "--out", "p.json")
+    for flags in ((), ("--yes",)):
+        done = made("infra", "apply", "p.json", *flags)
+        assert done.returncode == 2
+        assert "replacing or deleting web-2 has to be confirmed by name" in done.stderr
+        assert "provisioning infra apply p.json --confirm=wuji" in done.stderr
+        assert plans(workspace) == before, "not even the rest of it: a plan is applied whole"
+    assert made("infra", "create", "wuji", "--yes").returncode == 0
+    assert {*before} <= {*plans(workspace)}
+    assert made("infra", "apply", "p.json", "--confirm=wuji").returncode == 0
+    assert sorted(plans(workspace)) == ["db-1", "web-1"]
+
+
 def test_on_a_terminal_the_name_is_typed_back_before_anything_is_taken(made: Any, workspace: Path) -> None:
     define(workspace, CHANGED.replace("web, count: 2", "web, count: 1"))
     for typed, code, left in (

@@ -89,7 +89,10 @@ def _check(session: Session, wish: Change) -> None:
 
 
 def _check_apply(session: Session, wish: Change, plan: Plan, workspace_id: str) -> None:
-    """A plan is of this workspace, and one that takes something is confirmed as a delete is. Raises UsageError."""
+    """A plan is of this workspace, and one that takes something is confirmed by name. Raises UsageError.
+
+    --yes stands for a y and never for the name, as in a create; but of a plan nothing can be left.
+    """
     if wish.verb != "apply":
         return
     if plan.workspace != workspace_id:
@@ -98,8 +101,14 @@ def _check_apply(session: Session, wish: Change, plan: Plan, workspace_id: str) 
             code="other_workspace",
             hint="go there, or name it with --workspace",
         )
-    names = ", ".join(each.name for each in plan.only("replace", "delete").changes[:5])
-    check_confirmed(session, wish.manner, plan.infra, f"replacing or deleting {names}" if names else None, wish.command)
+    manner, names = wish.manner, ", ".join(each.name for each in plan.only("replace", "delete").changes[:5])
+    check_confirmed(session, manner, plan.infra, None, wish.command)
+    if names and not (manner.confirm or manner.check) and (manner.yes or not session.can_ask()):
+        raise UsageError(
+            f"replacing or deleting {names} has to be confirmed by name",
+            code="unconfirmed",
+            hint=f"{wish.command} --confirm={plan.infra}",
+        )
 
 
 # --- the plan ------------------------------------------------------------------------------------------------------
