@@ -9,6 +9,7 @@ from provisioning_core.operation import Result, Task, run
 from provisioning_core.params import infra_name
 from provisioning_core.plan.applying import apply_tasks
 from provisioning_core.plan.document import plan_of, unsealed
+from provisioning_core.plan.programs import check_programs
 from provisioning_core.plan.words import summary
 from provisioning_core.yamlfile import shown
 
@@ -27,6 +28,7 @@ def main(task: Task) -> Result:
     except NotFoundError:
         definition = None
     tasks = apply_tasks(unsealed(plan, definition), workspace.provider)
+    check_programs(workspace, plan.operations, tasks)
     task.progress(f"{plan.infra}: {summary(plan)}")
     return Result({"infra": plan.infra, "plan": plan.id, "tasks": len(tasks)}, tasks=tasks)
 

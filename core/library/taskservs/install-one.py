@@ -1,4 +1,4 @@
-"""taskservs/install-one {infra, name, taskserv, server, version?, params?}: install it, or find that it is there so."""
+"""taskservs/install-one {infra, name, taskserv, server, version?, params?, expect?}: install it, or find it so."""
 
 from provisioning_core.operation import Result, Task, run
 from provisioning_core.taskservs.installing import Told, install_one

@@ -1,4 +1,4 @@
-"""taskservs/remove-one {infra, name, taskserv, server, version?, params?, purge?}: undo it where it is there."""
+"""taskservs/remove-one {infra, name, taskserv, server, version?, params?, purge?, expect?}: undo it where it is."""
 
 from provisioning_core.operation import Task, run
 from provisioning_core.taskservs.installing import Told, remove_one

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..operation import new_task
 from .model import Change, Plan
-from .precondition import expect_absent, expect_fields, expect_seen
+from .precondition import expect_absent, expect_fields, expect_folder, expect_seen
 from .tasks import provider_param, task_id, with_policy
 
 
@@ -128,17 +128,20 @@ class PlannedTasks:
                 needs = [servers[wish["server"]]] if wish["server"] in servers else []
                 needs += removed.get(wish["server"], [])
                 needs = list(dict.fromkeys(needs + [id for name in change.needs for id in self._done_by(name)]))
-                params = {"infra": self._plan.infra} | {
-                    name: value for name, value in wish.items() if value is not None
-                }
+                params = self._service_params(change)
                 id = task_id("taskserv", change.name)
                 task = new_task(id, "taskservs/install-one", params, needs=needs, key=change.key)
                 yield with_policy(task, change.task)
 
     def _removed(self, change: Change, changing: Mapping[str, str]) -> dict[str, Any]:
-        params = {"infra": self._plan.infra} | {n: v for n, v in (change.wish or {}).items() if v is not None}
+        params = self._service_params(change)
         needs = [changing[_server_of(change)]] if _server_of(change) in changing else []
         return new_task(removal_id(change), "taskservs/remove-one", params, needs=needs, key=change.key)
+
+    def _service_params(self, change: Change) -> dict[str, Any]:
+        told = {name: value for name, value in (change.wish or {}).items() if value is not None and name != "folder"}
+        expect = expect_folder(self._plan, change)
+        return {"infra": self._plan.infra} | told | ({"expect": expect} if expect else {})
 
     def _gates(self) -> Iterator[dict[str, Any]]:
         """Only where something is made or changed: a plan that only deletes has nothing to wait for."""

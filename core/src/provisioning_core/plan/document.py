@@ -34,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
 def plan_document(plan: Plan) -> dict[str, Any]:
     head = {"apiVersion": API_VERSION, "kind": "Plan", "version": VERSION, "id": plan.id}
     head |= {"workspace": plan.workspace, "infra": plan.infra, "made_at": plan.made_at}
+    head |= {"operations": dict(plan.operations)} if plan.operations is not None else {}
     gates = [asdict(gate) for gate in plan.gates]
     return head | {"changes": [_change_document(each) for each in plan.changes], "gates": gates}
 
@@ -78,9 +79,8 @@ def plan_of(document: Any) -> Plan:
         Gate(each["name"], each["params"], tuple(each.get("needs", ())), each.get("task", {}))
         for each in document.get("gates", ())
     ]
-    return Plan(
-        document["infra"], tuple(changes), document["workspace"], document["id"], document["made_at"], tuple(gates)
-    )
+    head = (document["infra"], tuple(changes), document["workspace"], document["id"], document["made_at"])
+    return Plan(*head, tuple(gates), document.get("operations"))
 
 
 def unsealed(plan: Plan, infra: Infra | None) -> Plan:
@@ -136,6 +136,9 @@ def _faults(document: Any) -> list[str]:
     gates = document.get("gates", [])
     if not isinstance(gates, list) or not all(_is_gate(gate) for gate in gates):
         faults.append("gates is not a list of {name, params, needs, task}")
+    own = document.get("operations", {})
+    if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+        faults.append("operations is not an object of digests")
     return faults
 
 

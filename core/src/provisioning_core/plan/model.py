@@ -78,7 +78,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """changes: in the order in which they would be made. id: a UUID, of this plan alone. made_at: RFC 3339."""
+    """changes: in the order in which they would be made. id: a UUID, of this plan alone. made_at: RFC 3339.
+
+    operations: the workspace's own ones that it would be done by, each with a digest; None: that was not looked at.
+    """
 
     infra: str
     changes: tuple[Change, ...]
@@ -86,6 +89,7 @@ class Plan:
     id: str = ""
     made_at: str = ""
     gates: tuple[Gate, ...] = ()
+    operations: Mapping[str, str] | None = None
 
     @property
     def nothing_to_do(self) -> bool:

@@ -18,10 +18,12 @@ from ..infra import Infra, Network, Server, load_infra
 from ..provider import Kind
 from ..workspace import Workspace
 from .acceptable import check_acceptable
+from .applying import apply_tasks
 from .comparing import differences, observation, wish_in_terms
 from .creating import check_params, check_policy
 from .disowned import disowned
 from .model import Change, FieldChange, Gate, Plan
+from .programs import own_programs
 from .services import service_changes
 
 KINDS_PLANNED: tuple[Kind, ...] = ("network", "server")
@@ -63,7 +65,9 @@ def plan_infra(workspace: Workspace, infra: str, *, clouds: Clouds | None = None
 
 def _plan(workspace: Workspace, infra: Infra, changes: Sequence[Change], gates: Sequence[Gate]) -> Plan:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Plan(infra.name, tuple(changes), workspace.id, str(uuid4()), now, tuple(gates))
+    plan = Plan(infra.name, tuple(changes), workspace.id, str(uuid4()), now, tuple(gates))
+    own = own_programs(workspace, apply_tasks(plan, workspace.provider)) if workspace.library() is not None else {}
+    return replace(plan, operations=own)
 
 
 def _gates(infra: Infra) -> Iterator[Gate]:

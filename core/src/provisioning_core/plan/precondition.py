@@ -5,6 +5,7 @@ As a task's param `expect`: {"plan": the plan's id} and
     {"id", "fields": [[path, before, after]]}   an update: each field is as it was, or as it is to be already
     {"id", "observed": {field: digest}}         a delete or start: this resource, as it was
     {…, "replaced": true}                       a delete, before its key is used again
+    {"folder": digest}                          a taskserv: the files that install it are those of the plan
 
 A task that was killed half-way meets what it has left behind itself, and has to go on: an update knows the fields that
 are done already, and a delete marks that it has begun, `<workspace>/.provisioning/begun/<digest of plan and key>`. So
@@ -43,6 +44,18 @@ def expect_fields(plan: Plan, change: Change) -> dict[str, Any]:
 def expect_seen(plan: Plan, change: Change, *, replaced: bool = False) -> dict[str, Any]:
     seen = {"plan": plan.id, "id": change.id, "observed": dict(change.observed or {})}
     return seen | ({"replaced": True} if replaced else {})
+
+
+def expect_folder(plan: Plan, change: Change) -> dict[str, Any] | None:
+    """None where the plan does not know it (one of an older form; a removal whose folder was not there)."""
+    folder = (change.wish or {}).get("folder")
+    return {"plan": plan.id, "folder": folder} if folder else None
+
+
+def check_folder(expect: Mapping[str, Any] | None, signature: str, shown_as: str, what: str) -> None:
+    """shown_as: a file that tells which folder. Raises ConflictError (`plan_stale`)."""
+    if expect is not None and expect.get("folder") != signature:
+        raise stale(what, f"its files, those beside {shown_as}, are not those of the plan any more")
 
 
 def check_create(expect: Mapping[str, Any], found: Resource | None, left: Sequence[FieldChange], what: str) -> None:

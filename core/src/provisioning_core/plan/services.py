@@ -2,6 +2,7 @@
 
 An entry counts only for the server that it was installed on: on a new one of the same name it has to be done again.
 What the manifest fills in and the files of the folder are compared too, as the servers themselves do by their marks.
+The wish has the digest of those files: a plan is applied with the very files that it was made of, or not at all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..clouds import Clouds
+from ..errors import NotFoundError, UsageError
 from ..infra import Infra, Taskserv
 from ..inventory import Entry
 from .model import Change, FieldChange
@@ -52,6 +54,7 @@ def service_changes(clouds: Clouds, infra: Infra, servers: Sequence[Change]) -> 
             wish = wish_of(str(entry.attributes.get("taskserv") or entry.name.partition(".")[0]), server, None, {})
             wish |= {"name": entry.name.removesuffix(f".{server}")}
             wish |= {name: entry.attributes[name] for name in ("version", "params") if entry.attributes.get(name)}
+            wish |= _folder_of(clouds, infra, wish["taskserv"])
             changes.append(Change("delete", KIND, entry.name, entry.key, entry.id, entry.provider, wish=wish))
     return changes
 
@@ -71,6 +74,16 @@ def wish_of(taskserv: str, server: str, version: str | None, params: Mapping[str
     return {"taskserv": taskserv, "server": server, "version": version, "params": dict(params)}
 
 
+def _folder_of(clouds: Clouds, infra: Infra, taskserv: str) -> dict[str, str]:
+    """{"folder": digest} of what would remove it now; empty where there is none, which the removal says."""
+    from ..taskservs.folders import find_taskserv
+
+    try:
+        return {"folder": find_taskserv(clouds.workspace, infra.name, taskserv).signature}
+    except (NotFoundError, UsageError):
+        return {}
+
+
 def _folders(clouds: Clouds, infra: Infra) -> dict[str, Folder]:
     """Of all that are declared, by name. Raises NotFoundError."""
     names = {taskserv.taskserv for _, taskserv in infra.all_taskservs()}
@@ -84,7 +97,8 @@ def _folders(clouds: Clouds, infra: Infra) -> dict[str, Folder]:
 def _change(
     taskserv: Taskserv, folder: Folder, server: str, name: str, key: str, on: Change | None, entry: Entry | None
 ) -> Change:
-    wish = wish_of(taskserv.taskserv, server, taskserv.version, taskserv.params) | {"name": taskserv.name}
+    wish = wish_of(taskserv.taskserv, server, taskserv.version, taskserv.params)
+    wish |= {"name": taskserv.name, "folder": folder.signature}
     provider = on.provider if on is not None else ""
     task = taskserv.policy.task_fields()
     change = Change("create", KIND, name, key, None, provider, wish=wish, needs=taskserv.needs, task=task)
@@ -110,4 +124,4 @@ def _differences(taskserv: Taskserv, folder: Folder, known: Mapping[str, Any]) -
         for name in dict.fromkeys((*after, *before)):
             yield from differs(f"params.{name}", before.get(name), after.get(name))
     if known.get("folder"):
-        yield from differs("files", known["folder"], f"sha256:{folder.digest}")
+        yield from differs("files", known["folder"], folder.signature)

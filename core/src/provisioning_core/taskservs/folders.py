@@ -57,6 +57,11 @@ class Taskserv:
             digest.update(f"{path.relative_to(self.folder).as_posix()}\0{content}\n".encode())
         return digest.hexdigest()
 
+    @property
+    def signature(self) -> str:
+        """The digest as plans and the inventory keep it: `sha256:…`. Raises UsageError."""
+        return f"sha256:{self.digest}"
+
 
 def find_taskserv(workspace: Workspace | None, infra: str | None, name: str) -> Taskserv:
     """workspace: None: of the built-in ones. Raises UsageError for what is no name, NotFoundError with the nearest."""

@@ -43,8 +43,8 @@ def install_one(
 ) -> dict[str, Any]:
     """{name, taskserv, server, id, outcome: installed | changed | unchanged, version, changed, operations, seconds, …}.
 
-    given: {infra, name, taskserv, server, version?, params}. Raises UsageError, NotFoundError, ConflictError
-    (`unsupported_server`), ProviderError (to be tried again).
+    given: {infra, name, taskserv, server, version?, params, expect?}. Raises UsageError, NotFoundError, ConflictError
+    (`unsupported_server`, `plan_stale`), ProviderError (to be tried again).
     """
     began = time.monotonic()
     wish = read_wish(workspace, given, key=key)

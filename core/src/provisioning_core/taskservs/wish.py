@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..params import Check, check_params, infra_name, matching, server_name
+from ..plan.precondition import check_folder
 from ..secrets.redaction import Redactor
 from ..secrets.reference import name_of
 from ..workspace import Workspace
@@ -38,10 +39,12 @@ class Wish:
 def read_wish(workspace: Workspace, given: Mapping[str, Any], *, key: str | None, strict: bool = True) -> Wish:
     """strict: the params must be good ones; for a removal what is given has to do.
 
-    Raises UsageError (`bad_params` with all faults, `bad_key`), NotFoundError, DefinitionErrors.
+    Raises UsageError (`bad_params` with all faults, `bad_key`), NotFoundError, DefinitionErrors, ConflictError
+    (`plan_stale`: a plan was made of other files than those of the folder now).
     """
     required = {"infra": infra_name, "name": server_name, "taskserv": server_name, "server": server_name}
     optional: dict[str, Check] = {"version": matching(VERSION, VERSION_WORDS), "params": _mapping, "purge": _flag}
+    optional |= {"expect": _expectation}
     check_params(given, required, optional)
     infra, name, server = given["infra"], given["name"], given["server"]
     own = key_of(workspace, infra, name, server)
@@ -52,6 +55,7 @@ def read_wish(workspace: Workspace, given: Mapping[str, Any], *, key: str | None
             hint="leave the key out, or submit to the orchestrator of this workspace",
         )
     taskserv = find_taskserv(workspace, infra, given["taskserv"])
+    check_folder(given.get("expect"), taskserv.signature, taskserv.shown_as, f"taskserv {name} on {server}")
     manifest, params = taskserv.manifest, given.get("params") or {}
     if strict and (faults := manifest.faults(params, given.get("version"))):
         raise UsageError(
@@ -89,6 +93,12 @@ class Reveal:
 
 def _mapping(value: Any) -> str | None:
     return None if isinstance(value, dict) else f"an object is expected, got {shown(value)}"
+
+
+def _expectation(value: Any) -> str | None:
+    """A check of the param `expect`, which plan/precondition.py describes."""
+    good = isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("plan", "folder"))
+    return None if good else f"an object with the ids of the plan and of the folder is expected, got {shown(value)}"
 
 
 def _flag(value: Any) -> str | None:
