@@ -182,3 +182,14 @@ def core-command []: nothing -> string {
     }
     "provisioning"
 }
+
+# What came of a create, its answer given: `server web-1 created`.
+export def words-of-create [made: record]: nothing -> string {
+    let done = (
+        if $made.created { "created" }
+        else if $made.restarted? == true { "was stopped: started again" }
+        else if $made.finished? == true { "was made by an earlier request, which was not seen to end: complete now" }
+        else { "is there: nothing to do" }
+    )
+    $"($made.kind) ($made.name) ($done)"
+}

@@ -46,12 +46,12 @@ class LedgerWorkspace:
             (folder / "taskserv.yaml").write_text(manifest)
             (folder / "install.sh").write_text("#!/bin/sh\n")
 
-    def stop(self, *names: str) -> None:
-        """As after a power cut: these servers are there, and do not run."""
+    def stop(self, *names: str, state: str = "stopped") -> None:
+        """As after a power cut: these servers are there, and do not run. state: or whatever else befell them."""
         ledger = self._ledger()
         for one in ledger["resources"].values():
             if one["kind"] == "server" and one["name"] in names:
-                one["state"] = "stopped"
+                one["state"] = state
         self._file("ledger.json").write_text(json.dumps(ledger))
 
     def plant(self, *faults: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ use ../_provisioning.nu *
 def main []: any -> nothing {
     $in | run-operation {|task|
         let made = (load-provider | create-network (name-of $task) (wish-of $task))
-        progress $"network ($made.name) (if $made.created { 'created' } else { 'is there: nothing to do' })"
+        progress (words-of-create $made)
         { result: $made, resources: (if $made.created { [{ kind: "network", id: $made.id }] } else { [] }) }
     }
 }

@@ -5,8 +5,7 @@ use create.nu create-server
 def main []: any -> nothing {
     $in | run-operation {|task|
         let made = (create-server (name-of $task) (wish-of $task))
-        let found = (if $made.restarted? == true { "was stopped: started again" } else { "is there: nothing to do" })
-        progress $"server ($made.name) (if $made.created { 'created' } else { $found })"
+        progress (words-of-create $made)
         { result: $made, resources: (if $made.created { [{ kind: "server", id: $made.id }] } else { [] }) }
     }
 }

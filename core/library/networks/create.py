@@ -1,7 +1,7 @@
 """networks/create {infra, name, spec, labels?, provider?, expect?}: make the network, or find it (created: false)."""
 
 from provisioning_core.operation import Result, Task, run
-from provisioning_core.resources import Origin, create_resource
+from provisioning_core.resources import Origin, create_resource, created_words
 
 
 def main(task: Task) -> Result:
@@ -14,7 +14,7 @@ def main(task: Task) -> Result:
         announce=task.resource_created,
         origin=Origin(task.workflow_id, task.operation),
     )
-    task.progress(f"network {made['name']} {'created' if made['created'] else 'is there: nothing to do'}")
+    task.progress(created_words(made))
     return Result(made, resources=[{"kind": "network", "id": made["id"]}] if made["created"] else [])
 
 

@@ -1,7 +1,7 @@
 """servers/create-one {infra, name, spec, labels?, provider?, expect?}: make the server, or find it (created: false)."""
 
 from provisioning_core.operation import Result, Task, run
-from provisioning_core.resources import Origin, create_resource
+from provisioning_core.resources import Origin, create_resource, created_words
 
 
 def main(task: Task) -> Result:
@@ -14,8 +14,7 @@ def main(task: Task) -> Result:
         announce=task.resource_created,
         origin=Origin(task.workflow_id, task.operation),
     )
-    found = "was stopped: started again" if made.get("restarted") else "is there: nothing to do"
-    task.progress(f"server {made['name']} {'created' if made['created'] else found}")
+    task.progress(created_words(made))
     return Result(made, resources=[{"kind": "server", "id": made["id"]}] if made["created"] else [])
 
 

@@ -11,7 +11,7 @@ from .clouds import Clouds, require
 from .errors import ConflictError, NotFoundError
 from .inventory import Inventory, entry_of
 from .params import Check, check_params
-from .plan.comparing import differences, wish_in_terms
+from .plan.comparing import differences, state_change, wish_in_terms
 from .plan.precondition import check_update, starts
 from .provider import Kind, Resource
 from .resources import NAMES, NOBODY, Origin, create_resource, describe, own_key, wish_of
@@ -53,7 +53,8 @@ def update_resource(
     if found is None or found.id != params["id"]:
         raise NotFoundError(f"{what} is not {params['id']} any more", code="not_found")
     restarted = False
-    if found.state != "started" and kind == "server" and starts(expect):
+    lacks = kind == "server" and state_change(found, inventory.get(wish.key)) is not None
+    if lacks and starts(expect):
         # Making it again finds it, starts it, and finishes what a killed create has left undone.
         one = {field: params[field] for field in ("infra", "name", "spec", "labels", "provider") if field in params}
         restarted = bool(create_resource(workspace, kind, one, intent=intent, key=key, origin=origin).get("restarted"))
@@ -62,7 +63,7 @@ def update_resource(
     if left:
         require(provider, name, "update", f"change {', '.join(each.path for each in left)} of a {kind}")
         found = cast(Updating, provider).update(found.id, wish)
-    told = {"intent": wish.intent, "workflow_id": origin.workflow_id, "operation": origin.operation}
+    told: dict[str, Any] = {"intent": wish.intent, "workflow_id": origin.workflow_id, "operation": origin.operation}
     inventory.record(entry_of(name, found, **told, wish=terms))
     updated = [each.path for each in left]
     return describe(found) | {"updated": updated} | ({"restarted": True} if restarted else {})

@@ -42,8 +42,9 @@ class Entry:
 
     provider: the name by which the workspace calls it. intent, workflow_id, operation: of the task that wrote it.
     created_at, updated_at: RFC 3339, UTC; filled in when it is recorded.
-    attributes: of a server or network those of its Resource, and `wish`: {"spec", "labels"}, what was asked for, in the
-    provider's terms; of a taskserv {"taskserv", "server", "version", "params"} and what else its operation wants kept.
+    attributes: of a server or network those of its Resource; `wish`: {"spec", "labels"}, what was asked for, in the
+    provider's terms; `unfinished`, true, from when its create has said its id until that create has ended well. Of a
+    taskserv {"taskserv", "server", "version", "params"} and what else its operation wants kept.
     """
 
     key: str
@@ -64,6 +65,10 @@ class Entry:
         """What was asked for: {"spec", "labels"}; None where that is not known (a rebuilt entry)."""
         wish = self.attributes.get("wish")
         return wish if isinstance(wish, Mapping) else None
+
+    def unfinished(self, resource: Resource) -> bool:
+        """Whether it is this very one, and its create has never been seen to end well."""
+        return self.id == resource.id and self.attributes.get("unfinished") is True
 
 
 def _warn(text: str) -> None:
@@ -191,9 +196,11 @@ def entry_of(
     workflow_id: str = "",
     operation: str = "",
     wish: Mapping[str, Any] | None = None,
+    unfinished: bool = False,
 ) -> Entry:
     """The entry about a network or server. wish: {"spec", "labels"}, in the provider's terms."""
     attributes = dict(resource.attributes) | ({"wish": wish} if wish is not None else {})
+    attributes |= {"unfinished": True} if unfinished else {}
     made = attributes.get("created_at")
     return Entry(
         resource.key,

@@ -19,7 +19,6 @@ else is a bug, with its traceback in the log, as `internal`, permanent: it would
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -31,6 +30,7 @@ from typing import Any, NoReturn
 
 from .errors import ProviderError, ProvisioningError, UsageError
 from .params import Check, check_params
+from .progress import append_event, progress_event
 from .provider import Resource
 from .secrets.handed import VARIABLE as SECRETS_VARIABLE
 from .secrets.handed import handed_secret, keep_to_ourselves
@@ -39,7 +39,6 @@ from .secrets.telling import clean, clean_streams
 from .workspace import Workspace, load_workspace
 
 INPUT_BYTES_MAX = 64 * 1024 * 1024
-PROGRESS_CHARS_MAX = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ class Task:
     def progress(self, message: str, percent: float | None = None) -> None:
         """Tell people how it goes: a line in the log and in the workflow's feed."""
         print(message, flush=True)
-        # Cleared before it is cut: half a secret is not recognised any more.
-        event = {"type": "progress", "message": clean(message)[:PROGRESS_CHARS_MAX]}
+        event = progress_event(message)
         append_event(event if percent is None else event | {"percent": percent})
 
     def resource_created(self, resource: Resource) -> None:
@@ -154,16 +152,6 @@ def announce(resource: Resource) -> None:
     """Say at once that a resource exists: read even where this process never ends properly."""
     label = {"kind": resource.kind, "id": resource.id, "key": resource.key, "name": resource.name}
     append_event({"type": "resource.created", **label})
-
-
-def append_event(event: Mapping[str, Any]) -> None:
-    """One line, by one write: lines of several processes never mix. Without PROVISIONING_EVENTS nothing happens."""
-    path = os.environ.get("PROVISIONING_EVENTS")
-    if path:
-        line = json.dumps(clean(event)).encode() + b"\n"
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with contextlib.closing(os.fdopen(descriptor, "wb", buffering=0)) as file:
-            file.write(line)
 
 
 def error_document(error: Exception) -> dict[str, Any]:

@@ -84,8 +84,9 @@ def create_resource(
 ) -> dict[str, Any]:
     """Make it, or find the one that is there: `created` says which. params: CREATE_PARAMS, the last three optional.
 
-    `restarted` is only there, and true, where the one that was found was stopped and runs again. One that is known to
-    be at another provider is left there and found: it is not made twice.
+    `restarted` is only there, and true, where the one that was found was stopped and runs again; `finished` where an
+    earlier request or attempt had made it, whose end was never seen. One that is known to be at another provider is
+    left there and found: it is not made twice.
 
     intent: a UUID; a random one where it is empty. key: what the task says; it must be the one of this resource.
     announce: called as soon as the provider has given it an id. Raises UsageError (`bad_params`), ProviderError,
@@ -107,25 +108,45 @@ def create_resource(
     if elsewhere:
         return describe(elsewhere[1]) | {"created": False, "provider": elsewhere[0]}
 
-    def announce_own(resource: Resource) -> None:
-        if resource.intent == wish.intent:  # what an earlier wish made is no news
-            announce(resource)
-            record(resource)
+    begun = False  # by an earlier request or attempt, and not seen to end
 
-    def record(resource: Resource) -> None:
+    def announce_own(resource: Resource) -> None:
+        nonlocal begun
+        before = inventory.get(wish.key)
+        begun = resource.state == "creating" or (before is not None and before.unfinished(resource))
+        if resource.intent == wish.intent:  # what an earlier wish made is no news
+            begun = True
+            announce(resource)
+            record(resource, unfinished=True)
+
+    def record(resource: Resource, *, unfinished: bool = False) -> None:
         # Of a resource that an earlier wish made, that one's wish stays the one to compare with.
         before = inventory.get(wish.key)
         last = before.wish if before is not None and before.id == resource.id else None
         wished = terms if resource.intent == wish.intent else last
-        told = {"intent": wish.intent, "workflow_id": origin.workflow_id, "operation": origin.operation}
-        inventory.record(entry_of(name, resource, **told, wish=wished))
+        told: dict[str, Any] = {"intent": wish.intent, "workflow_id": origin.workflow_id, "operation": origin.operation}
+        inventory.record(entry_of(name, resource, **told, wish=wished, unfinished=unfinished))
 
     made: Created = provider.create(wish, announce=announce_own)
     record(made.resource)
     if expect is not None and not made.created:
         left = differences(provider, terms, made.resource, inventory.get(wish.key))
         check_create(expect, made.resource, left, f"{kind} {wish.name}")
-    return describe(made.resource) | {"created": made.created} | ({"restarted": True} if made.restarted else {})
+    more = {"restarted": made.restarted, "finished": begun and not made.created and not made.restarted}
+    return describe(made.resource) | {"created": made.created} | {name: True for name, said in more.items() if said}
+
+
+def created_words(made: Mapping[str, Any]) -> str:
+    """What came of a create, its answer given: `server web-1 created`."""
+    if made["created"]:
+        done = "created"
+    elif made.get("restarted"):
+        done = "was stopped: started again"
+    elif made.get("finished"):
+        done = "was made by an earlier request, which was not seen to end: complete now"
+    else:
+        done = "is there: nothing to do"
+    return f"{made['kind']} {made['name']} {done}"
 
 
 def delete_resource(

@@ -29,6 +29,8 @@ _STYLES = {
     "unlabelled": "bad",
     "changed": "warn",
     "stopped": "warn",
+    "unfinished": "warn",
+    "broken": "bad",
     "unmanaged": "busy",
     "unrecorded": "dim",
 }
@@ -101,6 +103,8 @@ def _drift_lines(terminal: Terminal, drift: Drift) -> list[str]:
         "unlabelled": f"is there as {drift.id}, without our labels",
         "changed": fields,
         "stopped": "is there and does not run",
+        "unfinished": "is there, and was never seen to be ready",
+        "broken": "in error at the provider: made again, if it does not come back by itself or in its console",
         "unmanaged": "has our labels, and is not defined",
         "unrecorded": "is there, and not in the inventory",
     }

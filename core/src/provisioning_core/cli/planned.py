@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..render.documents import collection, line, render
 from ..render.text import clean, plural
+from . import exits
+from .exits import Exit
 from .session import Session
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ _EFFECTS = {"in_place": "", "restart": "warn", "replace": "bad"}
 
 def plan_lines(terminal: Terminal, changes: Sequence[Change], *, left: Sequence[Change] = ()) -> list[str]:
     """left: those of them that will not be made."""
-    from ..plan.words import SIGNS
+    from ..plan.words import SIGNS, start_words
 
     lines = []
     for each in changes:
@@ -27,7 +29,7 @@ def plan_lines(terminal: Terminal, changes: Sequence[Change], *, left: Sequence[
             continue
         sign, style = SIGNS[each.action], STYLES[each.action]
         fields = ", ".join(_field(terminal, field) for field in each.fields)
-        fields = "stopped: to be started" if each.action == "start" else fields
+        fields = start_words(each) if each.action == "start" else fields
         parts = [f"{terminal.paint(sign, style)} {each.kind} {clean(each.name)}"]
         parts += [fields] if fields else []
         parts += [terminal.paint("left as it is", "warn")] if each in left else []
@@ -86,7 +88,7 @@ def _document(plans: Sequence[Plan], form: str) -> str:
 
 
 def tell_left(session: Session, left: Sequence[Change], infra: str) -> None:
-    """By name, what was not done, and how it would be."""
+    """By name, what was not done, and how it would be. Raises Exit where something of it cannot be used as it is."""
     if not left:
         return
     from ..plan.words import change_words
@@ -96,4 +98,8 @@ def tell_left(session: Session, left: Sequence[Change], infra: str) -> None:
     )
     for each in left:
         session.say(f"  {each.action} {clean(change_words(each))}")
+    if any(each.broken for each in left):
+        session.say("  what is broken may also come back by itself, or be mended in its provider's console")
     session.next_commands(("do it too", f"provisioning infra create {infra} --confirm={infra}"))
+    if any(each.broken for each in left):
+        raise Exit(exits.FAILED)

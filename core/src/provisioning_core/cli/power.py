@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import ConflictError
 from ..render.text import clean
 from . import exits
 from .choosing import complete_server, find_servers
@@ -78,6 +79,7 @@ def _power(session: Session, name: str, action: str, manner: Manner) -> None:
     clouds = Clouds(workspace)
     for each in found:
         require(clouds.load(each.provider), each.provider, "power", f"{action} servers")
+    _check_mendable(found, infra)
     to_do = [each for each in found if action == "reboot" or each.resource.state != AFTER[action]]
     if manner.check:
         _print_check(session, found, to_do, action)
@@ -94,6 +96,18 @@ def _power(session: Session, name: str, action: str, manner: Manner) -> None:
     names = {each.resource.key for each in found}
     after = [each for each in existing(clouds, infra, session=session) if each.resource.key in names]
     print_servers(session, workspace, after, "")
+
+
+def _check_mendable(found: Sequence[Found], infra: str) -> None:
+    """Raises ConflictError for those in error: nobody can start or stop them."""
+    broken = ", ".join(each.resource.name for each in found if each.resource.state == "error")
+    if broken:
+        raise ConflictError(
+            f"in error at the provider: {broken}",
+            code="broken",
+            hint=f"it may come back by itself, or in the provider's console; else, made again:"
+            f" provisioning infra create {infra} --confirm={infra}",
+        )
 
 
 def _call(workspace: Workspace, infra: str, servers: Sequence[Found], action: str, manner: Manner) -> Call:

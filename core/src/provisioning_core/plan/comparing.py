@@ -47,9 +47,26 @@ def differences(
     return tuple(found)
 
 
+def state_change(resource: Resource, entry: Entry | None) -> FieldChange | None:
+    """What a server lacks to be used; None: nothing. entry: the inventory's of that key.
+
+    A stopped one is started, one whose create was never seen to end is gone on with, whatever the provider calls it.
+    One in error nobody can start: it is made again, or comes back by itself.
+    """
+    unfinished = entry is not None and entry.unfinished(resource)
+    state = "creating" if unfinished and resource.state == "started" else resource.state
+    if state == "started":
+        return None
+    return FieldChange("state", state, "started", "replace" if state == "error" else "in_place")
+
+
 def observation(resource: Resource) -> dict[str, str]:
-    """What it is like: a digest per field. The same as long as nobody changes it; tells which fields were changed."""
+    """What it is like: a digest per field. The same as long as nobody changes it; tells which fields were changed.
+
+    `state` only of what is in error: that it was so is a reason to replace it, which is gone when it has recovered.
+    """
     seen = {**sealed(resource.attributes.get("spec") or {}), "labels": resource.attributes.get("labels")}
+    seen |= {"state": "error"} if resource.state == "error" else {}
     return {name: _digest(value) for name, value in seen.items() if value is not None}
 
 

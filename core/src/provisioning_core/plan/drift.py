@@ -5,6 +5,8 @@ changed     the provider shows other fields than were last wished for (of what w
             than are defined now
 unlabelled  it is there and has lost our labels, so that a create would make another one
 stopped     a server that is there and does not run
+unfinished  a server whose making was never seen to end
+broken      a server in error at its provider, which nobody can start
 unmanaged   it has our labels, and neither definition nor inventory know it
 unrecorded  it is defined and there, and only the inventory does not know it
 """
@@ -20,11 +22,11 @@ from ..errors import NotFoundError
 from ..infra import Infra, load_infra
 from ..inventory import Entry
 from ..provider import Kind
-from .comparing import differences, wish_in_terms
+from .comparing import differences, state_change, wish_in_terms
 from .disowned import disowned
 from .model import FieldChange
 
-Sort = Literal["gone", "unlabelled", "changed", "stopped", "unmanaged", "unrecorded"]
+Sort = Literal["gone", "unlabelled", "changed", "stopped", "unfinished", "broken", "unmanaged", "unrecorded"]
 KINDS: tuple[Kind, ...] = ("network", "server")
 
 
@@ -121,9 +123,22 @@ def _remembered(
             replacing = any(each.effect == "replace" for each in fields)
             heals = f"{again} --confirm={infra}" if replacing else again
             yield _drift("changed", found, shown, heals)
-    if found.resource.kind == "server" and found.resource.state != "started":
-        state = (FieldChange("state", "started", found.resource.state, "in_place"),)
-        yield _drift("stopped", found, state, f"provisioning server start {infra}/{entry.name}")
+    yield from _not_running(infra, found, entry, wanted is not None)
+
+
+def _not_running(infra: str, found: Found, entry: Entry | None, defined: bool) -> Iterator[Drift]:
+    """Nothing of a server that can be used. defined: a create makes it again; else it only takes it away."""
+    lacks = state_change(found.resource, entry) if found.resource.kind == "server" else None
+    if lacks is None:
+        return
+    again, taking = f"provisioning infra create {infra}", f"provisioning infra create {infra} --confirm={infra}"
+    state = (FieldChange("state", "started", lacks.before, lacks.effect),)
+    if lacks.before == "error":
+        yield _drift("broken", found, state, taking)
+    elif lacks.before == "creating":
+        yield _drift("unfinished", found, state, again if defined else taking)
+    else:
+        yield _drift("stopped", found, state, f"provisioning server start {infra}/{found.resource.name}")
 
 
 def _seen(entry: Entry) -> dict[str, Any] | None:
@@ -141,6 +156,7 @@ def _not_remembered(
 ) -> Iterator[Drift]:
     if wanted is not None and wanted[0] == found.provider:
         yield _drift("unrecorded", found, (), f"provisioning infra inventory rebuild {infra}")
+        yield from _not_running(infra, found, None, True)
     else:
         yield _drift("unmanaged", found, (), f"provisioning infra create {infra} --confirm={infra}")
 

@@ -34,7 +34,7 @@ class FieldChange:
 @dataclass(frozen=True, slots=True)
 class Change:
     """kind: network, server or taskserv. provider: the name by which the workspace calls it. id: the provider's, None
-    for what is not there yet. start: a server that is there, but does not run.
+    for what is not there yet. start: a server that is there, but does not run, or was never seen to be made to its end.
 
     wish: what it is to be, as the tasks' params say it: {"spec", "labels"}, of a taskserv {"taskserv", "server",
     "version", "params"}; None for a delete. observed: what it was like, a digest per field. old_provider: where it is
@@ -58,6 +58,11 @@ class Change:
     def effect(self) -> Effect:
         """The worst of its fields'."""
         return max((each.effect for each in self.fields), key=EFFECTS.index, default="in_place")
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is a server in error at its provider, which only making it again heals."""
+        return any(each.path == "state" and each.before == "error" for each in self.fields)
 
     @property
     def network(self) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 from ..clouds import Clouds, Found
@@ -19,7 +18,7 @@ from ..provider import Kind
 from ..workspace import Workspace
 from .acceptable import check_acceptable
 from .applying import apply_tasks
-from .comparing import differences, observation, wish_in_terms
+from .comparing import differences, observation, state_change, wish_in_terms
 from .creating import check_params, check_policy
 from .disowned import disowned
 from .model import Change, FieldChange, Gate, Plan
@@ -155,12 +154,14 @@ class _Look:
         if old != name:
             moved = FieldChange("provider", old, name, "replace")
             return replace(change, action="replace", fields=(moved,), old_provider=old)
-        fields = differences(provider, terms, resource, self._entries.get(key))
+        entry = self._entries.get(key)
+        fields = differences(provider, terms, resource, entry)
+        state = state_change(resource, entry) if kind == "server" else None
+        if state is not None and state.effect == "replace":
+            fields = (*fields, state)
         change = replace(change, action="update" if fields else "exists", fields=fields)
         if change.effect == "replace":
             return replace(change, action="replace")
-        if kind == "server" and resource.state != "started":
-            state = FieldChange("state", resource.state, "started", "in_place")
-            action: Any = "update" if fields else "start"
-            return replace(change, action=action, fields=(*fields, state) if fields else ())
-        return change
+        if state is None:
+            return change
+        return replace(change, action="update" if fields else "start", fields=(*fields, state))

@@ -92,7 +92,9 @@ def check_delete(expect: Mapping[str, Any], found: Resource | None, provider: Pr
             return False  # it is gone, and what has its key now is for the next task to judge
         raise stale(what, f"it is {found.id} now, planned was {expect['id']}")
     before, now = expect.get("observed", {}), observation(found)
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    # What has got into error meanwhile may go all the same; what has come out of it may not.
+    names = {*before, *now} - ({"state"} - before.keys())
+    changed = sorted(name for name in names if before.get(name) != now.get(name))
     if changed and not begun:
         raise stale(what, f"it has been changed since: {', '.join(changed[:NAMED_MAX])}")
     return True

@@ -26,25 +26,40 @@ COUNTED: Mapping[Action, str] = {
     "delete": "to delete",
     "exists": "there already",
 }
+COMPLETED = "to complete"  # of those that are started: what was never seen to be made to its end
 DIGEST_SHOWN = len("sha256:") + 8
 VALUE_MAX = 40
 
 
 def summary(plan: Plan) -> str:
     """`2 to create, 1 to change, 3 there already`."""
-    counts = ((plan.count(action), words) for action, words in COUNTED.items())
-    return ", ".join(f"{count} {words}" for count, words in counts if count) or "nothing"
+    counts = {words: plan.count(action) for action, words in COUNTED.items()}
+    counts[COMPLETED] = sum(each.action == "start" and _lacks(each) == "creating" for each in plan.changes)
+    counts[COUNTED["start"]] -= counts[COMPLETED]
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "nothing"
 
 
 def change_words(change: Change) -> str:
     """`server web-1  plan: 1cpu-1gb -> 2cpu-4gb (restart)`."""
     parts = ", ".join(field_words(each) for each in change.fields)
-    if change.action == "start":
-        parts = "stopped: to be started"
+    parts = start_words(change) if change.action == "start" else parts
     return f"{change.kind} {change.name}" + (f"  {parts}" if parts else "")
 
 
+def start_words(change: Change) -> str:
+    """Of a server that is there as it is to be, and can't be used yet."""
+    state = _lacks(change)
+    return "unfinished: to be completed" if state == "creating" else f"{state}: to be started"
+
+
+def _lacks(change: Change) -> str:
+    """The state that a server is to be brought out of."""
+    return next((str(each.before) for each in change.fields if each.path == "state"), "stopped")
+
+
 def field_words(field: FieldChange) -> str:
+    if field.path == "state" and field.before == "error":
+        return f"broken ({field.before} at the provider): to be made again (replace)"
     effect = {"in_place": "", "restart": " (restart)", "replace": " (replace)"}[field.effect]
     if field.path == "network" and field.before == field.after:
         return f"network {field.after} is replaced{effect}"

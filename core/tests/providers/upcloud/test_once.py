@@ -126,14 +126,28 @@ def test_a_request_that_is_obeyed_late_is_waited_for_and_that_is_said(
     first = UpCloudProvider(workspace, QUICK | {"http_timeout_s": 0.3}).create(wish())
     assert first.created
     assert made(double) == 1
-    assert capsys.readouterr().err.count("was not answered: looking for it for up to") == 1
+    told = capsys.readouterr().err
+    assert told.count("it may have been made all the same: looking for it for up to") == 1
+    assert "no answer from UpCloud" in told
 
 
-def test_after_a_5xx_it_is_sent_again_once_the_window_is_over(double: UpCloudDouble, workspace: Path) -> None:
+def test_after_a_5xx_it_is_sent_again_once_the_window_is_over_and_all_of_that_is_told(
+    double: UpCloudDouble, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the feed, as it happens: the window of a real account is a minute and a half long."""
+    monkeypatch.setenv("PROVISIONING_EVENTS", str(tmp_path / "events"))
     double.faults.change({"next": {"create": ["error"]}})
     assert UpCloudProvider(workspace, QUICK | {"settle_s": 0.3}).create(wish()).created
     assert made(double) == 1
     assert claims(workspace) == []
+    events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [each["type"] for each in events] == ["progress"] * 2
+    waiting, again = (each["message"] for each in events)
+    assert waiting.startswith("creating server web-1: UpCloud says ")
+    assert "HTTP 503" in waiting
+    assert "looking for it for up to 0 s" in waiting
+    assert again.endswith("not made: it is sent again")
+    assert "not answered" not in waiting + again
 
 
 def test_a_cloud_that_only_fails_is_an_error_that_may_be_retried(double: UpCloudDouble, workspace: Path) -> None:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import LoginRefusedError, ProviderError
+from ...progress import tell
 from ..reaching import unreached
 from . import credentials
 from .setting import Setting
@@ -98,6 +99,7 @@ class Account:
             except ProviderError as error:
                 if not left or not is_passing(error):
                     raise
+                tell(f"{error.message.removesuffix('.')}; asking again")  # botocore has been at it for a while
             time.sleep(min(_PAUSE_S, self.poll_s))
         raise AssertionError("the last round returns or raises")
 

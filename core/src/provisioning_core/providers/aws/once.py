@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import ProviderError
+from ...progress import tell
 from ..claim import Claim
 from .account import Account, is_open, is_passing
 
@@ -20,7 +21,8 @@ def make_once(account: Account, held: Claim, find: Found, create: Callable[[], A
     A request that was sent and never seen to end is looked for until the settle window is over, before another is sent:
     of those a few, so that what was made before it is not asked for anew by a whole attempt.
     """
-    found = find() if held.sent_at is None else _awaited(account, held, find)
+    earlier = f"{doing}: an earlier request was sent, and its end was never seen"
+    found = find() if held.sent_at is None else _awaited(account, held, find, earlier)
     if found is not None:
         held.settled()
         return found, False
@@ -30,7 +32,7 @@ def make_once(account: Account, held: Claim, find: Found, create: Callable[[], A
             account.ask_once(doing, create)
             break
         except ProviderError as error:
-            found = _awaited(account, held, find) if is_open(error) else None
+            found = _awaited(account, held, find, error.message) if is_open(error) else None
             held.settled()
             if found is not None:
                 return found, True
@@ -45,7 +47,13 @@ def make_once(account: Account, held: Claim, find: Found, create: Callable[[], A
     return found, True
 
 
-def _awaited(account: Account, held: Claim, find: Found) -> dict[str, Any] | None:
-    while (found := find()) is None and held.remaining_s(account.settle_s) > 0:
+def _awaited(account: Account, held: Claim, find: Found, why: str) -> dict[str, Any] | None:
+    """why: the request may have been obeyed, for people."""
+    told = False
+    while (found := find()) is None and (left_s := held.remaining_s(account.settle_s)) > 0:
+        if not told:
+            doubt = f"it may have been made all the same: looking for it for up to {left_s:.0f} s"
+            tell(f"{why.removesuffix('.')}; {doubt}")
+            told = True
         time.sleep(account.poll_s)
     return found

@@ -3,7 +3,7 @@
     RunInstances      with its tags and disks at once, marked open=making. Its ClientToken is of the key: EC2 makes one
                       of it however often it is asked, and by whomever
     security group    found before it is made; until then the instance is in the VPC's default one, which is closed
-    mark off          when it runs and is protected
+    mark off          when it runs, is protected, and has let somebody in
 
 Whoever finds an instance with the mark finishes it. Deleting goes the other way: the security group, then the instance,
 by which it is found again, and with it its disks. A change that needs a stopped server is marked open=changing before
@@ -122,9 +122,10 @@ class Servers:
         if spec is not None and tags.get(OPEN) == MAKING:
             walls.ensure(self._account, instance, tags[KEY], spec["firewall"], self._setting.ssh_from, inside)
         instance = self._start(instance, doing)
+        # The mark goes last: until somebody was let in, whoever comes by has to find that it is not done.
+        self.wait_for_ssh(instance)
         if OPEN in tags:
             self.retag(id, {}, (OPEN,), doing)
-        self.wait_for_ssh(instance)
         return self.there(id, doing)
 
     def wait_for_ssh(self, instance: Raw) -> None:

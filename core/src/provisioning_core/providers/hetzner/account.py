@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...errors import LoginRefusedError, ProviderError
+from ...progress import tell
 from .. import reaching
 from . import credentials
 from .setting import Setting
@@ -23,6 +24,8 @@ _CONNECT_S = 10.0
 _TRIES_MAX = 8
 _PATIENCE_S = 120.0
 """No further try after that: each may take as long as an answer may, and hcloud repeats it by itself."""
+_QUIET_S = 3.0
+"""So long nobody has to be told that something is asked again."""
 _CONNECTS_MAX = 4
 """Where nobody is there at all, people are told sooner."""
 _BUSY = ("locked", "conflict")
@@ -79,7 +82,7 @@ class Account:
         from hcloud import HCloudException
         from requests.exceptions import RequestException
 
-        began, tries = time.monotonic(), 0
+        began, tries, told = time.monotonic(), 0, False
         ends, patience_ends = began + self._setting.deadline_s, began + _PATIENCE_S
         while True:
             try:
@@ -90,12 +93,17 @@ class Account:
                 most = _TRIES_MAX if refused.code == "no_answer" else _CONNECTS_MAX
                 if tries >= most or time.monotonic() > patience_ends:
                     raise refused from error
+                why = refused.message
             except HCloudException as error:
                 code, message = _said(error)
                 tries += 1
                 may_wait = code in _BUSY and time.monotonic() < ends
                 if not may_wait and (code not in _PASSING or tries >= _TRIES_MAX):
                     raise _refusal(doing, code, message) from error
+                why = f"{doing}: Hetzner says {code}: {message}"
+            if not told and time.monotonic() - began >= _QUIET_S:
+                told = True
+                tell(f"{why.removesuffix('.')}; asking again")
             time.sleep(self._setting.poll_s)
 
     def ask_if_there(self, doing: str, call: Callable[[], T]) -> T | None:

@@ -2,7 +2,8 @@
 
     POST /servers, powered off, marked open=making     its unique name is what makes two creates one server
     firewall, volumes                                   each found before it is made
-    power on, mark off                                  so it never runs unprotected, nor before its disks are there
+    power on                                            so it never runs unprotected, nor before its disks are there
+    mark off                                            when it has let somebody in
 
 Whoever finds a server with the mark finishes it, whatever was killed in between. Deleting goes the other way: power
 off, volumes, firewall, and the server last, by which the rest is found again. A change that needs a stopped server is
@@ -92,14 +93,13 @@ class Servers:
         """Make it whole, running and reachable. spec: None where it only has to run."""
         self.settle(server.id, doing)
         server = self._there(server.id, doing)
-        labels = dict(server.labels or {})
-        if spec is not None and OPEN in labels:
+        if spec is not None and OPEN in (server.labels or {}):
             self.furnish(server, spec)
-        server = self._start(server, doing)
-        if OPEN in labels:
-            del labels[OPEN]
-            server = self._account.ask(doing, lambda: self._client.update(server, labels=labels))
-        self.wait_for_ssh(server)
+        # The mark goes last: until somebody was let in, whoever comes by has to find that it is not done.
+        self.wait_for_ssh(self._start(server, doing))
+        server = self._there(server.id, doing)
+        left = {name: value for name, value in (server.labels or {}).items() if name != OPEN}
+        self.relabel(server, left, doing)
         return self._there(server.id, doing)
 
     def furnish(self, server: Any, spec: Mapping[str, Any]) -> None:

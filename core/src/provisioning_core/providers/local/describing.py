@@ -22,7 +22,7 @@ def described(registry: Registry, record: Record, *, imaged: bool) -> Resource:
         attributes |= {"cidr": record.cidr, "zone": ZONE, "spec": {"cidr": record.cidr, "zone": ZONE}}
     else:
         running = processes.alive(record.process)
-        state = "started" if running else "stopped" if record.ready else "creating"
+        state = "creating" if not record.ready else "started" if running else "stopped"
         attributes |= _of_server(registry, record, imaged)
     return Resource(
         record.kind, record.id, record.key, record.intent, record.infra, record.name, state, attributes=attributes

@@ -133,6 +133,11 @@ class Account:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return [found for found in pool.map(lambda id: self.get(kind, id), ids) if found is not None]
 
+    def relabel(self, kind: Kind, id: str, labels: Mapping[str, str]) -> None:
+        """All of its labels become these."""
+        body = {kind: {"labels": written_labels(kind, labels)}}
+        self.ask("PUT", f"/{kind}/{id}", body, doing=f"labelling {kind} {id}")
+
     @cached_property
     def templates(self) -> dict[str, str]:
         """Title to uuid of the public images."""

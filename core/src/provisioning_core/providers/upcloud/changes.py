@@ -13,8 +13,8 @@ from ...errors import ProviderError
 from ...provider import Kind, Resource, Wish
 from ...yamlfile import shown
 from . import disks, walls
-from .account import Account, Raw, labels_of, written_labels
-from .identity import KEY, OPEN, OURS, key_of, labels_for, users
+from .account import Account, Raw, labels_of
+from .identity import KEY, OPEN, OURS, RESTARTING, key_of, labels_for, users
 from .once import Once
 from .servers import Servers, size_of
 from .view import View
@@ -75,7 +75,7 @@ class Changes:
         interrupted = OPEN in labels_of(raw)
         if plan != spec["plan"] or sizes:
             if raw["state"] != "stopped":
-                self._write_labels("server", id, labels_of(raw) | {OPEN: "restarting"})
+                self._write_labels("server", id, labels_of(raw) | {OPEN: RESTARTING})
                 interrupted = True
                 self._servers.stop(raw)
             disks.grow(self._account, sizes)
@@ -85,8 +85,7 @@ class Changes:
         if interrupted:
             raw = self._servers.start(self._servers.get(id))
             self._servers.wait_for_login(raw)
-            left = {name: value for name, value in labels_of(raw).items() if name != OPEN}
-            self._write_labels("server", id, left)
+            self._servers.close(id)
 
     def _update_storage(self, raw: Raw, spec: Mapping[str, Any]) -> None:
         if spec["size_gb"] < raw["size"]:
@@ -103,8 +102,7 @@ class Changes:
             self._write_labels(kind, raw["uuid"], dict(labels) | ours)
 
     def _write_labels(self, kind: Kind, id: str, labels: Mapping[str, str]) -> None:
-        body = {kind: {"labels": written_labels(kind, labels)}}
-        self._account.ask("PUT", f"/{kind}/{id}", body, doing=f"labelling {kind} {id}")
+        self._account.relabel(kind, id, labels)
 
     def _must_get(self, kind: Kind, id: str) -> Raw:
         raw = self._account.get(kind, id)

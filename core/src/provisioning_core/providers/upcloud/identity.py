@@ -8,7 +8,8 @@ URLs. A key that is too long even so is refused: cut, it could be taken for anot
     provisioning-infra    provisioning-name          those of the wish
     provisioning-image    of a server: its image's title, which UpCloud does not tell of an existing one
     provisioning-of       of a storage: the key of the server whose part it is, also where it is not attached yet
-    provisioning-open     of a server: `restarting`, while an update has it stopped
+    provisioning-open     of a server: `making`, until it was entered for the first time; `restarting`, while an update
+                          has it stopped
 
 All other labels are the user's.
 """
@@ -27,6 +28,7 @@ from ..labels import LabelRules
 OURS = "provisioning-"
 KEY, INTENT, INFRA, NAME = f"{OURS}key", f"{OURS}intent", f"{OURS}infra", f"{OURS}name"
 IMAGE, OF, OPEN = f"{OURS}image", f"{OURS}of", f"{OURS}open"
+MAKING, RESTARTING = "making", "restarting"
 VALUE_MAX = 255
 _SHORTER = "use shorter names for the workspace, the infra or the resource"
 LABELS = LabelRules(

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ProviderError
+from ...progress import tell
 from ...provider import Kind, Wish
 from ..claim import Claim, claim, claimed_id, unsettled_s
 from .account import WAIT_MAX_S, Account, Raw, labels_of
@@ -34,6 +35,7 @@ from .refusal import UnansweredError, unanswered
 SENDS_MAX = 3
 _PASSING = ("no_answer", "cloud_error", "throttled")
 """Certainly not done, when the window is over, and may be done in a moment: not a whole attempt has to begin anew."""
+_UNSEEN = "an earlier request was sent, and its end was never seen"
 
 
 class Once:
@@ -56,7 +58,7 @@ class Once:
             found = self._listed(kind, f"{KEY}={written_key(key)}") or self._marked(kind, key)
             if found is not None or left_s <= 0:
                 return found
-            told = told or _tell(kind, key, left_s)
+            told = told or _tell(f"looking for {kind} {key}: {_UNSEEN}", left_s)
             time.sleep(min(self._account.setting.poll_s, left_s))
 
     def create(self, wish: Wish, body: Callable[[], dict[str, Any]]) -> tuple[Raw, bool]:
@@ -67,7 +69,8 @@ class Once:
         doing = f"creating {wish.kind} {wish.name}"
         label = f"{KEY}={written_key(wish.key)}"
         with claim(self._workspace, _claimed(wish.kind, wish.key)) as held:
-            found = self._settled(wish, label, held, wait=held.sent_at is not None)
+            earlier = f"{doing}: {_UNSEEN}" if held.sent_at is not None else None
+            found = self._settled(wish, label, held, why=earlier)
             if found is not None:
                 return found, False
             request = body()
@@ -78,6 +81,7 @@ class Once:
                     pause_s = max(self._account.setting.poll_s, error.retry_after_s or 0.0)
                     if not left or error.code not in _PASSING or pause_s > WAIT_MAX_S:
                         raise
+                    tell(f"{error.message.removesuffix('.')}; not made: it is sent again")
                 else:
                     return made, created
                 time.sleep(pause_s)
@@ -90,8 +94,8 @@ class Once:
             answer = self._account.send(f"/{wish.kind}", request, doing=doing)
             if "uuid" not in answer.get(wish.kind, {}):
                 raise unanswered(doing, "an answer without an id")
-        except UnansweredError:
-            found = self._settled(wish, f"{KEY}={written_key(wish.key)}", held, wait=True)
+        except UnansweredError as error:
+            found = self._settled(wish, f"{KEY}={written_key(wish.key)}", held, why=error.message)
             if found is None:
                 held.settled()
                 raise
@@ -116,17 +120,20 @@ class Once:
             with claim(self._workspace, _claimed(kind, key)) as held:
                 held.settled()
 
-    def _settled(self, wish: Wish, label: str, held: Claim, *, wait: bool) -> Raw | None:
-        """What a list shows, or the mark's id leads to; wait: looked for until the window is over."""
+    def _settled(self, wish: Wish, label: str, held: Claim, *, why: str | None) -> Raw | None:
+        """What a list shows, or the mark's id leads to.
+
+        why: a request may have been obeyed, in words; then it is looked for until the window is over.
+        """
         told = False
         while True:
-            left_s = held.remaining_s(self._account.setting.settle_s) if wait else 0.0
+            left_s = held.remaining_s(self._account.setting.settle_s) if why else 0.0
             if (found := self._listed(wish.kind, label)) is not None:
                 held.settled()
                 return found
             if (found := self._marked(wish.kind, wish.key)) is not None or left_s <= 0:
                 return found
-            told = told or _tell(wish.kind, wish.key, left_s)
+            told = told or _tell(why or "", left_s)
             time.sleep(min(self._account.setting.poll_s, left_s))
 
     def _listed(self, kind: Kind, label: str) -> Raw | None:
@@ -144,9 +151,9 @@ class Once:
         return found if found is not None and key_of(labels_of(found)) == key else None
 
 
-def _tell(kind: Kind, key: str, left_s: float) -> bool:
+def _tell(why: str, left_s: float) -> bool:
     """Why nothing seems to happen: a wait may be as long as the settle window."""
-    sys.stderr.write(f"a create of {kind} {key} was not answered: looking for it for up to {left_s:.0f} s\n")
+    tell(f"{why.removesuffix('.')}; it may have been made all the same: looking for it for up to {left_s:.0f} s")
     return True
 
 

@@ -14,9 +14,9 @@ from ...yamlfile import shown, suggestion
 from .. import portable
 from ..access import forget_host, wait_for_ssh, workspace_key
 from . import walls
-from .account import Account, Raw, written_labels
+from .account import Account, Raw, labels_of, written_labels
 from .disks import title_of
-from .identity import IMAGE, OF, labels_for, written_key
+from .identity import IMAGE, INFRA, MAKING, OF, OPEN, labels_for, written_key
 from .once import Once
 from .terms import custom_size
 from .view import View, is_paper
@@ -53,7 +53,7 @@ class Servers:
             "hostname": wish.name,
             "title": title_of(wish),
             "zone": spec["zone"],
-            "labels": written_labels("server", labels_for(wish) | {IMAGE: spec["image"]}),
+            "labels": written_labels("server", labels_for(wish) | {IMAGE: spec["image"], OPEN: MAKING}),
             "firewall": "on" if spec["firewall"] else "off",
             "metadata": "yes",  # cloud-init in the image reads it; without it there is no key in the server
             "password_delivery": "none",
@@ -73,7 +73,14 @@ class Servers:
             walls.ensure(self._account, raw, spec["firewall"])
             raw = self.get(raw["uuid"])
         self.wait_for_login(raw)
-        return raw, stopped
+        # Only now: until somebody was let in, whoever comes by has to find that it is not done.
+        return (self.close(raw["uuid"]) if labels_of(raw).get(OPEN) == MAKING else raw), stopped
+
+    def close(self, id: str) -> Raw:
+        """Take the mark off: it is made, or started again."""
+        left = {name: value for name, value in labels_of(self.get(id)).items() if name != OPEN}
+        self._account.relabel("server", id, left)
+        return self.get(id)
 
     def wait_for_login(self, raw: Raw) -> None:
         setting = self._account.setting
@@ -103,7 +110,8 @@ class Servers:
                 raise ProviderError(
                     f"server {raw['hostname']} ({id}) is in error at UpCloud",
                     code="in_error",
-                    hint="it returns by itself when UpCloud has mended it; ask its support if it does not",
+                    hint="it comes back by itself when UpCloud has mended it (ask its support if it does not),"
+                    f" or is made again: provisioning infra create {_infra(raw)} --confirm={_infra(raw)}",
                     retry_after_s=60,
                 )
             if time.monotonic() > ends:
@@ -202,6 +210,10 @@ class Servers:
                 f"server {wish.name}: there is no network {shown(name)} yet", code="no_network", hint="create it first"
             )
         return str(found["uuid"])
+
+
+def _infra(raw: Raw) -> str:
+    return labels_of(raw).get(INFRA, "INFRA")
 
 
 def size_of(plan: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from ...provider import Kind, Resource, ServerState
 from ..access import ssh_of
 from . import walls
 from .account import Account, Raw, labels_of
-from .identity import IMAGE, INFRA, INTENT, NAME, key_of, users
+from .identity import IMAGE, INFRA, INTENT, MAKING, NAME, OPEN, key_of, users
 from .terms import observed_plan
 
 SSH_PORT = 22
@@ -28,6 +28,8 @@ class View:
         state: ServerState = "started"
         if kind == "server":
             state = _STATES.get(raw["state"], "error")
+            if state != "error" and labels.get(OPEN) == MAKING:
+                state = "creating"
         name = labels.get(NAME) or raw.get("hostname") or raw.get("title") or raw.get("name") or ""
         ours = (key_of(labels), labels.get(INTENT, ""), labels.get(INFRA, ""))
         return Resource(kind, raw["uuid"], *ours, str(name), state, attributes)
