@@ -35,6 +35,7 @@ class Backing:
         self._machines = LocalMachines(directory, account) if self.real else NoMachines()
         self._servers: dict[str, dict[str, Any]] = {}
         self._places: dict[str, dict[str, Any]] = {}
+        self._resting: set[str] = set()
         for machine in self._machines.left():
             self._find_again(machine)
 
@@ -50,8 +51,23 @@ class Backing:
         self._places[id] = {name: place[name] for name in ("host", "port", "user")}
         return Addresses(str(place["host"]), str(place["private"]))
 
+    def has(self, id: str) -> bool:
+        return id in self._servers
+
+    def go_on(self, id: str, name: str, keys: Sequence[str], network: tuple[str, str] | None) -> Addresses | None:
+        """As `create`, after a kill: that may have come before the machine, or before its login keys.
+
+        One that does not run gets them when it is switched on; None then.
+        """
+        if id not in self._resting:
+            return self.create(id, name, keys, network)
+        self._servers[id] |= {"_ssh_keys": list(keys), "_interfaces": []}
+        return None
+
     def _find_again(self, machine: Resource) -> None:
         """It was made for an earlier double of this directory, which was killed or has kept it."""
+        if machine.state == "stopped":
+            self._resting.add(machine.key)
         self._servers[machine.key] = {"uuid": machine.key, "title": machine.name, "hostname": machine.name}
         ssh = machine.attributes["ssh"]
         if ssh["host"]:
@@ -61,7 +77,10 @@ class Backing:
         return id not in self._servers or self._machines.ready(self._servers[id])
 
     def power(self, id: str, on: bool) -> None:
-        if id in self._servers:
+        if on and id in self._resting and "_ssh_keys" in self._servers[id]:
+            self._resting.discard(id)
+            self._machines.create(self._servers[id])  # which starts it, and lets in whom it is to let in
+        elif id in self._servers:
             self._machines.power(self._servers[id], on)
 
     def delete(self, id: str) -> None:

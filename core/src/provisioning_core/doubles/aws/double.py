@@ -87,11 +87,30 @@ class AwsDouble(Running):
         self._private: dict[str, str] = {}
         self._made_at: dict[str, float] = {}
         self._keys: dict[str, str] = {}
-        routes = [*admin_routes(self.ledger, self.faults), self._backing.route(), Route("POST", "/", self._answer)]
+        admin = admin_routes(self.ledger, self.faults, self)
+        routes = [*admin, self._backing.route(), Route("POST", "/", self._answer)]
         self.server = Server(routes, missing=lambda _: Answer(404), port=port)
         self.url = self.server.url
         self.port = self.server.port
         self._account = Account(f"{self.port:05d}{time.time_ns() % 10_000_000:07d}")
+
+    # --- what its support does ----------------------------------------------------------------------------------------
+
+    def servers(self) -> list[str]:
+        with self._lock:
+            return [each.id for each in self.ledger.existing("server")]
+
+    def release(self, id: str) -> bool:
+        with self._lock:
+            stuck = self._passing_until(id) == _NEVER
+            if stuck:
+                self._passing[id] = Passing(self._passing[id].state, time.time())
+            return stuck
+
+    def spoil(self, id: str) -> bool:
+        return False
+
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     def _answer(self, request: Request) -> Answer:
         params = dict(parse_qsl(request.content.decode(), keep_blank_values=True))

@@ -86,7 +86,9 @@ class HetznerDouble(Running):
         self.behind = backing = Backing(Path(directory), backed)
         self._world = World(self.ledger, pace_s, backing)
         self._token = token
-        routes = [*admin_routes(self.ledger, self.faults), backing.route(), *self._routes()]
+        server.go_on(self._world)
+        admin = admin_routes(self.ledger, self.faults, server.Support(self._world))
+        routes = [*admin, backing.route(), *self._routes()]
         self.server = Server(routes, missing=_missing, port=port)
         self.url = f"{self.server.url}/v1"
         self.port = self.server.port

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import network as networks
@@ -18,6 +19,7 @@ _HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?")
 _ADDRESSES = ipaddress.IPv4Network("198.18.0.0/15")  # for tests of devices: routed nowhere
 USER_DATA_MAX = 32 * 1024
 _NEVER = 1e12
+_AT_ONCE = 8
 
 
 def create(world: World, body: Thing) -> Thing:
@@ -47,6 +49,51 @@ def create(world: World, body: Thing) -> Thing:
     starts = [world.act("start_server", [("server", server)])] if on else []
     shown = {"server": show(world, server), "action": action, "next_actions": starts}
     return shown | {"root_password": fields.get("_password")}
+
+
+def go_on(world: World) -> None:
+    """What an earlier double of this ledger was making: a kill may have cut off the making of any machine."""
+    if not world.backing.real:
+        return
+
+    def again(server: Thing) -> None:
+        attached = [world.get("network", id) for id in server["_addresses"]]
+        inside = (str(attached[0]["id"]), attached[0]["subnets"][0]["ip_range"]) if attached else None
+        if real := world.backing.go_on(str(server["id"]), server["name"], server["_keys"], inside):
+            own = server["_addresses"] | ({inside[0]: real.private} if inside else {})
+            with world.lock:
+                world.change("server", server, _ip=real.public, _addresses=own)
+
+    # One that has an address had a machine: where that is gone, its double has ended without keeping it.
+    wanted = [each for each in world.every("server") if not each.get("_ip") or world.backing.has(str(each["id"]))]
+    if wanted:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(again, wanted))
+
+
+class Support:
+    """What Hetzner's support does."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def servers(self) -> list[str]:
+        with self._world.lock:
+            return [str(each["id"]) for each in self._world.every("server")]
+
+    def release(self, id: str) -> bool:
+        with self._world.lock:
+            server = self._world.get("server", id)
+            freed = self._world.free("server", server)
+            held = server["_until"] == _NEVER or server.get("_broken", False)
+            if held:
+                self._world.change("server", server, _until=min(server["_until"], time.time()), _broken=False)
+            return freed or held
+
+    def spoil(self, id: str) -> bool:
+        with self._world.lock:
+            self._world.change("server", self._world.get("server", id), _broken=True)
+            return True
 
 
 def show(world: World, server: Thing) -> Thing:
@@ -197,6 +244,8 @@ def _join(world: World, server: Thing, network: Thing) -> None:
 def _status(world: World, server: Thing) -> str:
     if time.time() < server["_until"] or not world.backing.ready(str(server["id"])):
         return str(server["_doing"])
+    if server.get("_broken"):
+        return "unknown"
     return "running" if server["_on"] else "off"
 
 

@@ -100,6 +100,14 @@ class World:
         now, wanted = time.time(), {"id": thing["id"], "type": kind}
         return any(now < action["_ends"] and wanted in action["resources"] for action in self._actions.values())
 
+    def free(self, kind: str, thing: Thing) -> bool:
+        """End what would never end on it; whether there was something."""
+        wanted, found = {"id": thing["id"], "type": kind}, False
+        for action in self._actions.values():
+            if action["_ends"] == float("inf") and wanted in action["resources"]:
+                action["_ends"], found = time.time(), True
+        return found
+
     def must_be_free(self, kind: str, thing: Thing) -> None:
         """Raises Refusal (`locked`)."""
         if self.busy(kind, thing):

@@ -76,7 +76,8 @@ class UpCloudDouble(Running):
         self._storages = Storages(self._account)
         self._networks = Networks(self._account)
         self._servers = Servers(self._account, self._storages, self._networks, machines)
-        self.server = Server([*admin_routes(self.ledger, self.faults), *self._routes()], missing=_missing, port=port)
+        admin = admin_routes(self.ledger, self.faults, self._servers)
+        self.server = Server([*admin, *self._routes()], missing=_missing, port=port)
         self.url = self.server.url
 
     # --- what a request goes through ----------------------------------------------------------------------------------

@@ -197,6 +197,31 @@ class Servers:
         self._account.save("server", server)
         return Answer(204)
 
+    # --- what its support does ----------------------------------------------------------------------------------------
+
+    def servers(self) -> list[str]:
+        with self._account.locked():
+            return [each["uuid"] for each in self._account.all("server")]
+
+    def release(self, id: str) -> bool:
+        with self._account.locked():
+            server = self._account.get("server", id)
+            if server["state"] == "error":
+                server |= {"state": "started", "_next": None}
+            elif server.get("_next") and server["_ready_at"] == _FOREVER:
+                server |= {"_ready_at": time.time()}
+            else:
+                return False
+            self._account.save("server", server)
+            return True
+
+    def spoil(self, id: str) -> bool:
+        with self._account.locked():
+            server = self._account.get("server", id)
+            server |= {"state": "error", "_next": None}
+            self._account.save("server", server)
+            return True
+
     # --- what they share ----------------------------------------------------------------------------------------------
 
     def _current(self, request: Request) -> Record:
