@@ -30,7 +30,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     program.write_text(f"#!{own / 'bin' / 'python'}\nfrom provisioning_core.cli import main\nmain()\n")
     program.chmod(0o755)
     offline = {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    offline |= {"PYTEST_ADDOPTS": "-n 2"}  # sooner; the same tests
+    # Sooner; the same tests. What pytest would warn of, the page has forgotten to say.
+    offline |= {"PYTEST_ADDOPTS": "-n 2 -W error::pytest.PytestUnknownMarkWarning"}
     return {"PATH": f"{own / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path), "LANG": "C.UTF-8"} | offline
 
 

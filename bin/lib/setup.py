@@ -35,6 +35,14 @@ BASE_PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 LOG_TAIL_LINES = 15
 
 
+USAGE = """\
+bin/setup [core] [orchestrator] [dev] [nu] [workspace]      without names: core and orchestrator
+
+Make the environments of this clone, in .state/: what is there and up to date costs nothing.
+core and orchestrator are the two programs, dev is what bin/test runs in, nu the Nushell of its tests, workspace
+the demo's copy of examples/wuji."""
+
+
 class SetupFailed(Exception):
     """What was being done, what came of it, what to do now."""
 
@@ -68,6 +76,9 @@ NU_PACKAGE = "nushell@0.115.1"  # an npm package that ships the binary, one exac
 
 
 def main(names: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(names):
+        print(USAGE)
+        return 0
     unknown = [name for name in names if name not in (*ENVIRONMENTS, NU, WORKSPACE)]
     if unknown:
         known = ", ".join((*ENVIRONMENTS, NU, WORKSPACE))

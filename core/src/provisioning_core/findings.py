@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .capabilities import Catalogue, capabilities_of
-from .errors import AuthError, ProvisioningError
+from .errors import AuthError, ProvisioningError, UsageError
 from .plugins import executable, installed, missing_extra
 from .provider import Provider
 from .workspace import Workspace
+
+_UNREADABLE = ("unsafe_secrets_file", "bad_secrets_file")
+"""The places of credentials that are there and not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,20 @@ def examine(workspace: Workspace, name: str) -> Iterator[Finding]:
     yield Finding("provider", True, origin(workspace, name))
     yield Finding("capabilities", True, f"{', '.join(can.kinds)}; {', '.join(sorted(can.flags)) or 'the five verbs'}")
     yield from _own(provider)
+    told = set[str]()
     for about, ask in _questions(provider, can.flags):
         try:
             yield Finding(about, True, ask())
         except AuthError as error:
             yield Finding("credentials", False, error.message, error.hint)
             return
+        except UsageError as error:  # of what every question needs: a file that is not used, a setting
+            yield _failed("credentials" if error.code in _UNREADABLE else about, error)
+            return
         except (ProvisioningError, OSError) as error:
-            yield _failed(about, error)
+            if str(error) not in told:
+                told.add(str(error))
+                yield _failed(about, error)
 
 
 def origin(workspace: Workspace | None, name: str) -> str:

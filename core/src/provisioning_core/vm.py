@@ -63,7 +63,8 @@ def _answer(argv: Sequence[str], stdin: TextIO) -> Any:
     if len(argv) != 1 or argv[0] not in VERBS:
         given = shown(" ".join(argv)) if argv else "nothing"
         known = ", ".join(VERBS)
-        raise _NoVerb(f"no verb {given}; there are: {known}.{suggestion(argv[0] if argv else '', list(VERBS))}")
+        guess = suggestion(argv[0] if argv else "", list(VERBS))
+        raise _NoVerb(f"no verb {given}; there are: {known}.{guess}".removesuffix("."))
     data = getattr(stdin, "buffer", stdin).read(INPUT_BYTES_MAX)
     try:
         request = json.loads(data)

@@ -84,11 +84,12 @@ class Workspace:
             )
         if not files:
             names = self.infra_names()
-            known = f"there are: {', '.join(names)}." if names else f"{self.path / 'infra'} holds none yet."
+            known = f"there are: {', '.join(names)}" if names else f"{self.path / 'infra'} holds none yet"
+            guess = suggestion(name, names)
             raise NotFoundError(
                 f"no infrastructure {shown(name)} in workspace {self.name}",
                 code="unknown_infra",
-                hint=known + suggestion(name, names),
+                hint=f"{known}.{guess}" if guess else known,
             )
         return files[0]
 

@@ -82,6 +82,18 @@ def test_credentials_that_are_missing_are_said_with_the_command_that_asks_for_th
     assert "provisioning provider login private" in done.stdout
 
 
+def test_credentials_that_others_can_read_are_said_once(program: Any, tmp_path: Path) -> None:
+    file = tmp_path / "home" / ".config" / "provisioning" / "credentials.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('[upcloud]\ntoken = "practice"\n')
+    file.chmod(0o644)
+    environment = dict.fromkeys(("UPCLOUD_TOKEN", "UPCLOUD_USERNAME", "UPCLOUD_PASSWORD"), "")
+    done = program("provider", "check", "upcloud", **environment)
+    assert done.returncode == 1
+    assert done.stdout.count("can be read by others") == 1
+    assert "no  credentials" in done.stdout and f"chmod 600 {file}" in done.stdout
+
+
 def test_zones_plans_and_images_are_what_the_provider_offers(program: Any) -> None:
     assert program("provider", "zones").stdout.split() == ["ZONE", "ledger", "fi-hel1", "de-fra1", "us-nyc1"]
     plans = json.loads(program("provider", "plans", "--json").stdout)["items"]

@@ -167,6 +167,9 @@ def test_an_unknown_infrastructure_is_answered_with_the_nearest(workspace: Any) 
     with pytest.raises(NotFoundError) as caught:
         load_infra(load_workspace(workspace.path), "wjui")
     assert caught.value.hint == "there are: wuji. Did you mean 'wuji'?"
+    with pytest.raises(NotFoundError) as caught:  # said in brackets where it is told, so without a full stop
+        load_infra(load_workspace(workspace.path), "other")
+    assert caught.value.hint == "there are: wuji"
 
 
 @pytest.mark.parametrize("name", ["../wuji", "", "a/b", "wuji\n", "WUJI", ".", "wuji\0", "x" * 300])

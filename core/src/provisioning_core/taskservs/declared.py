@@ -40,7 +40,8 @@ def look_up(workspace: Workspace, infra: str, declared: Sequence[Taskserv]) -> D
         manifest = manifests.get(each.taskserv)
         if each.taskserv not in there:
             words = f"no taskserv {shown(each.taskserv)}; there are: {', '.join(there)}."
-            faults.append((each, Fault(("taskserv",), words + suggestion(each.taskserv, list(there)))))
+            words = (words + suggestion(each.taskserv, list(there))).removesuffix(".")
+            faults.append((each, Fault(("taskserv",), words)))
         elif manifest is not None:
             faults += [(each, fault) for fault in manifest.faults(each.params, each.version)]
     return Declared(manifests, (*faults, *_beside_each_other(declared, manifests)), tuple(problems))

@@ -202,7 +202,7 @@ def record_faults(fields: tuple[Parameter, ...], value: Mapping[str, Any], steps
         if name not in known:
             words = ", ".join(known) or "none"
             message = f"there is no parameter {shown(name)}; there are: {words}.{suggestion(str(name), known)}"
-            yield Fault((*steps, name), message, named=True)
+            yield Fault((*steps, name), message.removesuffix("."), named=True)
     for each in fields:
         yield from each.faults(value.get(each.name), (*steps, each.name))
 

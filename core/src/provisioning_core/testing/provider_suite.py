@@ -8,7 +8,10 @@
 
 The small part, five verbs and kills, is for every provider. What its `capabilities` say beyond them is tested too;
 what they do not say is skipped, and the reason of the skip names the flag. Needs pytest; `-m "not slow"` leaves out the
-tests that start and kill processes.
+tests that start and kill processes. In pyproject.toml, so that pytest knows the word:
+
+    [tool.pytest.ini_options]
+    markers = ["slow: starts and kills processes"]
 
 What can be set on the class:
 
