@@ -70,7 +70,8 @@ async def ask(source: asyncssh.SSHClientConnection, question: Question, name: st
     answer = Answer(False, "it has no address")
     for host in hosts:
         try:
-            answer = await asyncio.wait_for(_port(source, question, host), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                answer = await _port(source, question, host)
         except TimeoutError:
             answer = Answer(False, f"no answer within {ANSWER_S:.0f} s")
         if answer.good:

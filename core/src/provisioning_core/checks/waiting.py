@@ -152,21 +152,27 @@ class _Waiting:
     ) -> None:
         self._question, self._pairs, self._servers = question, pairs, servers
         self._interval_s, self._say = interval_s, say
+        self._until = 0.0
 
     async def all(self, until: float) -> None:
+        """until: by time.monotonic(). The loops look at it, too: what a library waits with may swallow one cancel."""
+        self._until = until
         sources = dict.fromkeys(pair.source for pair in self._pairs)
         waits = [self._source(name, [pair for pair in self._pairs if pair.source == name]) for name in sources]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*waits), max(until - time.monotonic(), 0.001))
+            async with asyncio.timeout(max(until - time.monotonic(), 0.001)):
+                await asyncio.gather(*waits)
 
     async def _source(self, name: str, pairs: list[Pair]) -> None:
-        """Return when all of its pairs are good."""
-        while not all(pair.last.good for pair in pairs):
+        """Return when all of its pairs are good, or the deadline has come."""
+        while not all(pair.last.good for pair in pairs) and time.monotonic() < self._until:
             try:
                 ssh = self._servers[name].attributes.get("ssh")
                 if not isinstance(ssh, Mapping):
                     raise OSError("the provider does not say how to connect to it")
-                async with await asyncio.wait_for(connect(ssh), CONNECT_S) as connection:
+                async with asyncio.timeout(CONNECT_S):
+                    connection = await connect(ssh)
+                async with connection:
                     await asyncio.gather(*(self._pair(connection, pair) for pair in pairs if not pair.last.good))
             except (OSError, TimeoutError, asyncssh.Error) as error:
                 why = shorten(str(error)) or type(error).__name__
@@ -176,7 +182,7 @@ class _Waiting:
                 await asyncio.sleep(self._interval_s)
 
     async def _pair(self, connection: asyncssh.SSHClientConnection, pair: Pair) -> None:
-        while True:
+        while time.monotonic() < self._until:
             self._learn(pair, await ask(connection, self._question, pair.target, pair.hosts))
             if pair.last.good:
                 return

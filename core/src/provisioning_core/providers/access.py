@@ -71,7 +71,8 @@ async def _log_in(ssh: Mapping[str, Any]) -> None:
     known = Path(ssh["known_hosts_file"])
     if not known.exists():
         at = (ssh["host"], ssh["port"])
-        key = await asyncio.wait_for(asyncssh.get_server_host_key(*at, config=None), _ANSWER_S)
+        async with asyncio.timeout(_ANSWER_S):
+            key = await asyncssh.get_server_host_key(*at, config=None)
         assert key is not None
         known.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _replace(known, f"[{at[0]}]:{at[1]} {key.export_public_key().decode().strip()}\n".encode())

@@ -29,7 +29,8 @@ async def wait_healthy(
     while True:
         left_s = end - loop.time()
         try:
-            fault = await asyncio.wait_for(ask(remote, health, params, address), min(ANSWER_S, max(left_s, 2.0)))
+            async with asyncio.timeout(min(ANSWER_S, max(left_s, 2.0))):
+                fault = await ask(remote, health, params, address)
         except TimeoutError:
             fault = f"{_what(health, params)} gives no answer"
         if fault is None or loop.time() + interval_s > end:

@@ -176,7 +176,8 @@ async def _head(reader: Any) -> list[str] | None:
 
 async def _dial(host: str, port: int, writer: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
     try:
-        return await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_S)
+        async with asyncio.timeout(CONNECT_S):
+            return await asyncio.open_connection(host, port)
     except (OSError, TimeoutError) as error:
         await _refuse(writer, "502 Bad Gateway", f"{host}:{port}: {error or 'no answer'}")
         return None

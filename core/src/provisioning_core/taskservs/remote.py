@@ -82,10 +82,8 @@ async def connected(ssh: Mapping[str, Any]) -> AsyncIterator[Remote]:
     import asyncssh
 
     try:
-        connection = await asyncio.wait_for(
-            asyncssh.connect(**login(ssh, CONNECT_S), keepalive_interval=KEEPALIVE_S),
-            CONNECT_S,
-        )
+        async with asyncio.timeout(CONNECT_S):
+            connection = await asyncssh.connect(**login(ssh, CONNECT_S), keepalive_interval=KEEPALIVE_S)
     except (OSError, asyncssh.Error, TimeoutError) as error:
         where = f"{ssh['user']}@{ssh['host']} port {ssh['port']}"
         raise ProviderError(f"cannot connect to {where}: {error or 'no answer'}", code="unreachable") from error

@@ -153,4 +153,8 @@ class Suite:
         self.drive(main())
 
     def drive(self, script: Coroutine[Any, Any, None]) -> None:
-        asyncio.run(asyncio.wait_for(script, 120))
+        async def within() -> None:
+            async with asyncio.timeout(120):
+                await script
+
+        asyncio.run(within())

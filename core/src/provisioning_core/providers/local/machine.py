@@ -119,7 +119,8 @@ class _Machine:
             os.kill(-1, signal.SIGTERM)  # all but ourselves, the first process
             self._alone.clear()
             self.reap()
-            await asyncio.wait_for(self._alone.wait(), _ENDING_S)
+            async with asyncio.timeout(_ENDING_S):
+                await self._alone.wait()
 
     def _end_everything(self) -> None:
         """Without a pid namespace nobody kills for us what our sessions have left behind."""
