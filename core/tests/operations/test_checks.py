@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import subprocess
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from provisioning_core.checks.asking import Answer, Question, connect
 from provisioning_core.checks.asking import ask as put
-from provisioning_core.checks.waiting import Pair, await_check
+from provisioning_core.checks.waiting import Pair, _Waiting, await_check
 from provisioning_core.errors import NotFoundError, ProviderError, UsageError
 from provisioning_core.provider import Resource, Wish
 from provisioning_core.providers.local import LocalProvider, destroy
@@ -114,6 +115,15 @@ def test_the_deadline_names_who_could_not_reach_whom_and_the_last_answer(machine
     assert "503" in caught.value.message
     with pytest.raises(ProviderError, match=r"tcp 1 was not good within 1.5 s: a -> b after \d+ tries: .+"):
         ask(workspace, targets=["b"], sources=["a"], tcp=1, deadline_s=1.5)
+
+
+def test_the_deadline_ends_every_wait_also_where_answers_come_at_that_moment(machines: Any) -> None:
+    """A hundred pairs are asked without a pause: for some of them an answer has just come and is not yet read."""
+    _, servers = machines
+    pairs = [Pair("a", "b", ["127.0.0.1"]) for _ in range(100)]
+    waiting = _Waiting(Question(tcp=1), pairs, servers, 0.0, lambda _: None)
+    asyncio.run(waiting.all(time.monotonic() + 1.5))
+    assert all(pair.tries and not pair.last.good for pair in pairs)
 
 
 def test_what_came_back_is_said_once_for_each_news(machines: Any) -> None:
