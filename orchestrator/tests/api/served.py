@@ -31,7 +31,7 @@ from provisioning_orchestrator.testing.fake_dispatch import FakeDispatch, FakeWo
 from provisioning_orchestrator.testing.memory_store import MemoryStore
 
 T = TypeVar("T")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Operations:
