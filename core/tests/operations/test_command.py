@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +134,18 @@ def test_a_secret_goes_to_standard_input_and_nowhere_else(python: Any, tmp_path:
         found = python.start("command/run", {"script": script, **given}, **told).end()
         assert found.result["output"].strip() == str(size), found.log
         assert "hunter2" not in found.log
+
+
+def test_a_cancelled_command_says_and_does_its_last_before_the_operation_ends(python: Any, tmp_path: Path) -> None:
+    """Of a program that writes its state then, a pipe without a reader would be the end."""
+    here, done = tmp_path / "here", tmp_path / "done"
+    last = f"for n in 1 2 3; do echo last $n; sleep 0.1; done; touch {done}; exit 0"
+    attempt = python.start("command/run", {"script": f"trap '{last}' TERM; touch {here}; while :; do sleep 0.05; done"})
+    deadline = time.monotonic() + 30
+    while not here.exists():
+        assert time.monotonic() < deadline and attempt.process.poll() is None
+        time.sleep(0.02)
+    os.killpg(attempt.process.pid, signal.SIGTERM)
+    ended = attempt.end()
+    assert done.exists() and "last 3" in ended.log
+    assert ended.code == -signal.SIGTERM and ended.document is None

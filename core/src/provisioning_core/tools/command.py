@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def run_here(
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot run {shown(argv[0] if argv else '')}: {reason}", code="not_runnable") from error
     captured = _Captured(heard, most)
-    with process:
+    with _ended_after_it(), process:
         feeding = _feeding(process, stdin)
         assert process.stdout is not None
         while data := os.read(process.stdout.fileno(), CHUNK):
@@ -105,6 +106,21 @@ def run_here(
         code = process.wait()
         feeding.join()
     return captured.ran(code if code >= 0 else 128 - code)
+
+
+@contextlib.contextmanager
+def _ended_after_it() -> Iterator[None]:
+    """Who cancels us ends the program, too, by the same signal: we hear it out. Were we gone at once, its next word
+    would end it by SIGPIPE, while it writes down what it has made and unlocks it. Sending it the signal again
+    would be worse: OpenTofu takes a second one for impatience, and leaves everything as it lies."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if came:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _feeding(process: subprocess.Popen[bytes], stdin: bytes) -> Any:
