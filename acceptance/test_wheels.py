@@ -212,7 +212,7 @@ def test_whatever_its_modules_import_it_asks_for(distribution: Distribution) -> 
     brought = {"botocore": "boto3", "gevent": "pyinfra", "jinja2": "pyinfra", "paramiko": "pyinfra", "werkzeug": "moto"}
     brought |= {"requests": "hcloud", "urllib3": "upcloud_api"}
     accepted |= {module for module, by in brought.items() if by in accepted} | {distribution.package}
-    there = {"testing": {"pytest", "hypothesis"}, "tools": {"ansible"}}
+    there = {"testing": {"pytest", "hypothesis"}, "callback": {"ansible"}}
     imported: dict[str, str] = {}
     for root in (distribution.source / "src", *(distribution.source / place for place in distribution.carried)):
         for path in root.rglob("*.py"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import threading
@@ -15,6 +16,7 @@ from provisioning_orchestrator.settings import Limits
 
 from .served import PATIENCE_S, Served, serve
 
+HUGE_S = 120.0  # "in seconds" is for a machine that does nothing else
 SMALL = Limits(
     connections_max=20,
     head_bytes_max=4096,
@@ -201,6 +203,7 @@ def test_a_huge_body_does_not_stall_the_others(tmp_path: Path) -> None:
     del tasks
     with serve(tmp_path, limits=Limits(stop_s=0.2)) as api:
         other = Served(**{**vars(api), "_connection": None})
+        api._connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=HUGE_S)
         answers = []
         sender = threading.Thread(
             target=lambda: answers.append(api.request("POST", "/workflows", raw=body, headers={"Idempotency-Key": "k"}))
