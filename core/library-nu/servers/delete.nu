@@ -1,4 +1,4 @@
-# servers/delete {infra, servers?}: one task per server, without `servers` the networks after them. Deletes nothing.
+# servers/delete {infra, servers?, unlabelled?}: one task per server, without `servers` the networks after them. Deletes nothing.
 use ../_provisioning.nu *
 
 def main []: any -> nothing {

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
 from . import params as check
+from .capabilities import Adopting
 from .clouds import Clouds
 from .errors import UsageError
-from .inventory import Inventory, entry_of, sealed
+from .inventory import Entry, Inventory, entry_of, sealed
 from .params import Check, check_params
 from .plan.comparing import differences, wish_in_terms
+from .plan.disowned import disowned, leaving_refused, second_refused
 from .plan.model import FieldChange
 from .plan.precondition import Begun, check_create, check_delete
 from .provider import Created, Kind, Provider, Resource, Wish
@@ -36,7 +38,7 @@ NAMES: Mapping[Kind, Check] = {
 }
 PAGE_BYTES_MAX = 900 * 1024  # of a result, which may have 1 MiB
 CREATE_PARAMS = ("infra", "name", "spec", "labels", "provider", "expect")
-DELETE_PARAMS = ("infra", "name", "provider", "expect")
+DELETE_PARAMS = ("infra", "name", "provider", "expect", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def create_resource(
         check_create(expect, elsewhere[1] if elsewhere else there, (*left, *moved), f"{kind} {wish.name}")
     if elsewhere:
         return describe(elsewhere[1]) | {"created": False, "provider": elsewhere[0]}
+    _refuse_second(workspace, provider, inventory.get(wish.key), name)
 
     begun = False  # by an earlier request or attempt, and not seen to end
 
@@ -156,16 +159,17 @@ def delete_resource(
     *,
     key: str | None = None,
 ) -> dict[str, Any]:
-    """Delete it where it is there: `deleted` says whether it was. params: DELETE_PARAMS, the last two optional.
+    """Delete it where it is there: `deleted` says whether it was. params: DELETE_PARAMS, the last three optional.
 
-    Raises as `create_resource`.
+    id: of one that has lost our labels and is to go all the same; only the one that the inventory knows by this key.
+    Raises as `create_resource`, ConflictError (`disowned`) where it has lost them and no id was said.
     """
-    accepted = {"provider": check.provider_name, "expect": expectation}
+    accepted = {"provider": check.provider_name, "expect": expectation, "id": check.text(500)}
     check_params(params, {"infra": check.infra_name, "name": NAMES[kind]}, accepted)
     name, expect = params.get("provider") or workspace.provider, params.get("expect")
     provider = workspace.load_provider(name)
     own = own_key(workspace, kind, params, key)
-    found = provider.find(kind, key=own)
+    found = provider.find(kind, key=own) or _ours_again(workspace, provider, own, name, params.get("id"))
     if expect is None:
         deleted = found is not None and provider.delete(kind, found.id)
         _forget(workspace, kind, params, own, name)
@@ -245,6 +249,41 @@ def _elsewhere(
     other: Provider = workspace.load_provider(entry.provider)
     found = other.find(kind, key=key)
     return (entry.provider, found) if found is not None else None
+
+
+def _lost(workspace: Workspace, provider: Provider, entry: Entry | None, name: str) -> bool:
+    """Whether what is remembered is at that provider, without our labels."""
+    if entry is None or entry.provider != name or not entry.id:
+        return False
+    kind = cast(Kind, entry.kind)
+    there = provider.get(kind, entry.id)
+    if there is not None and there.key == entry.key:
+        return False
+    return entry.key in disowned(Clouds(workspace, {name: provider}), kind, [entry])
+
+
+def _refuse_second(workspace: Workspace, provider: Provider, entry: Entry | None, name: str) -> None:
+    """Raises ConflictError (`disowned`) where a create would find nothing and make another one."""
+    if _lost(workspace, provider, entry, name):
+        assert entry is not None
+        raise second_refused(entry.infra, [entry])
+
+
+def _ours_again(workspace: Workspace, provider: Provider, key: str, name: str, id: str | None) -> Resource | None:
+    """The one that has lost its labels, with them again: killed after that, the same again finds it by them.
+
+    id: what was confirmed. None where nothing is there. Raises ConflictError (`disowned`) where it is not that one.
+    """
+    entry = Inventory(workspace).get(key)
+    if not _lost(workspace, provider, entry, name):
+        return None
+    assert entry is not None
+    if entry.id != id:
+        raise leaving_refused(entry.infra, [entry])
+    last = entry.wish or entry.attributes
+    spec, labels = last.get("spec") or {}, last.get("labels") or {}
+    wish = Wish(cast(Kind, entry.kind), key, _uuid(entry.intent), entry.infra, entry.name, spec, labels)
+    return cast(Adopting, provider).adopt(entry.id, wish)
 
 
 def _forget(workspace: Workspace, kind: Kind, params: Mapping[str, Any], key: str, provider: str) -> None:

@@ -105,8 +105,10 @@ def _tasks(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
 
 
 def _deletions(workspace: Workspace, _: Kind, request: dict[str, Any]) -> Any:
-    check_params(request, {"infra": check.infra_name}, {"servers": check.server_names})
-    return delete_tasks(Clouds(workspace), request["infra"], request.get("servers"))
+    ids = check.list_of(check.text(500), 10_000)
+    check_params(request, {"infra": check.infra_name}, {"servers": check.server_names, "unlabelled": ids})
+    unlabelled = request.get("unlabelled") or ()
+    return delete_tasks(Clouds(workspace), request["infra"], request.get("servers"), unlabelled)
 
 
 def _create(workspace: Workspace, kind: Kind, request: dict[str, Any]) -> Any:

@@ -172,6 +172,25 @@ def test_all_of_it_is_deleted_also_when_its_file_is_gone(made: Any, workspace: P
     assert made("infra", "inventory", "-o", "name").stdout == ""
 
 
+def test_a_server_that_has_lost_its_labels_is_deleted_by_its_name_typed_back_only(made: Any, workspace: Path) -> None:
+    ledger = LedgerProvider(workspace)
+    ids = {one.name: one.id for one in ledger.list("server", infra="wuji")}
+    with ledger._file.resources() as resources:
+        resources[ids["web-1"]] |= {"key": "", "intent": "", "infra": ""}
+    for flags in ((), ("--yes",)):
+        done = made("infra", "delete", "wuji", *flags)
+        assert done.returncode == 2
+    assert f"web-1 ({ids['web-1']}) of wuji is there without our labels" in done.stderr
+    assert "provisioning infra delete wuji --confirm=wuji" in done.stderr
+    assert len(ledger._all("server")) == 2
+    terminal = made.on_terminal("server", "delete", "wuji", "web-1")
+    terminal.until("Type wuji to go on")
+    terminal.type("wuji\n")
+    assert terminal.end() == 0, terminal.screen
+    assert [one.name for one in ledger._all("server")] == ["web-2"]
+    assert made("infra", "delete", "wuji", "--yes").returncode == 0
+
+
 def test_drift_is_shown_with_what_heals_it(made: Any, workspace: Path) -> None:
     assert made("infra", "drift", "--exit-code").returncode == 0
     ledger = LedgerProvider(workspace)

@@ -53,6 +53,7 @@ def change(session: Session, wish: Change) -> None:
     clouds = Clouds(workspace)
     plan = _plan(clouds, wish)
     _check_apply(session, wish, plan, workspace.id)
+    _check_unlabelled(session, wish, plan)
     if wish.manner.check:
         print_plans(session, [plan])
         raise Exit(exits.CHANGES if wish.manner.exit_code and not plan.nothing_to_do else exits.SUCCEEDED)
@@ -111,6 +112,21 @@ def _check_apply(session: Session, wish: Change, plan: Plan, workspace_id: str) 
         )
 
 
+def _check_unlabelled(session: Session, wish: Change, plan: Plan) -> None:
+    """What has lost our labels may be somebody's who took them off: it goes by name only. Raises UsageError."""
+    from ..plan.deleting import unlabelled_ids
+
+    ids, manner = unlabelled_ids(plan) if wish.verb == "delete" else [], wish.manner
+    if ids and not (manner.confirm or manner.check) and (manner.yes or not session.can_ask()):
+        names = ", ".join(f"{each.name} ({each.id})" for each in plan.changes if each.id in ids[:5])
+        raise UsageError(
+            f"{names} of {plan.infra} is there without our labels; deleting it has to be confirmed by name",
+            code="unconfirmed",
+            hint=f"{wish.command} --confirm={plan.infra}; to leave it and forget it: "
+            f"provisioning infra inventory rebuild {plan.infra}",
+        )
+
+
 # --- the plan ------------------------------------------------------------------------------------------------------
 
 
@@ -159,20 +175,24 @@ def _ask(session: Session, wish: Change, plan: Plan) -> None:
 
 def _call(wish: Change, plan: Plan, done: Plan, allow: frozenset[str]) -> Call:
     """The operation that does it. Servers that exist and are to be changed go by the plan that was shown."""
+    from ..plan.deleting import unlabelled_ids
     from ..plan.document import plan_document
 
     infra, again = plan.infra, wish.command
+    ids = unlabelled_ids(plan) if wish.verb == "delete" else []
+    params: dict[str, Any] = {"unlabelled": ids} if ids else {}
     if wish.verb == "apply":
         anew = f"provisioning infra plan {infra} --out {shlex.quote(str(wish.file))}"
         return Call("infra", "apply", infra, {"plan": plan_document(plan)}, again, anew)
     if wish.resource == "infra":
-        params: dict[str, Any] = {"allow": sorted(allow)} if allow and wish.verb == "create" else {}
+        params |= {"allow": sorted(allow)} if allow and wish.verb == "create" else {}
         return Call("infra", wish.verb, infra, params, again)
     if wish.resource == "cluster":
-        return Call("clusters", wish.verb, infra, {"cluster": wish.names[0]}, again)
+        return Call("clusters", wish.verb, infra, {"cluster": wish.names[0]} | params, again)
     if wish.verb == "create" and done.count("update"):
         return Call("infra", "apply", infra, {"plan": plan_document(done)}, again)
-    return Call("servers", wish.verb, infra, {"servers": list(wish.names)} if wish.names else {}, again)
+    params |= {"servers": list(wish.names)} if wish.names else {}
+    return Call("servers", wish.verb, infra, params, again)
 
 
 # --- the result ----------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from ..clouds import Clouds
 from ..infra import Infra, load_infra
 from .applying import PlannedTasks, removal_id
 from .creating import infra_tasks
+from .disowned import disowned
 from .model import Change, Plan
-from .planning import plan_infra
+from .planning import KINDS_PLANNED, plan_infra
 from .tasks import task_id
 
 ALLOWED = ("replace", "delete")
@@ -44,12 +45,20 @@ def bring_up(clouds: Clouds, infra: str, allow: Iterable[str] = ()) -> Bringing:
 
 
 def _forget_gone(clouds: Clouds, plan: Plan) -> None:
-    """What is neither defined nor there: only the inventory knows of it; every provider that it names was asked."""
+    """What is neither defined nor there: only the inventory knows of it; every provider that it names was asked.
+
+    Not what is there without our labels: nobody else would know of it any more.
+    """
     known = {change.key for change in plan.changes}
     servers = {change.name for change in plan.changes if change.kind == "server"}
+    gone = []
     for entry in clouds.inventory.all(plan.infra):
         on = entry.name.rpartition(".")[2] if entry.kind == "taskserv" else None
         if entry.key not in known and (on is None or on not in servers):
+            gone.append(entry)
+    lost = {key for kind in KINDS_PLANNED for key in disowned(clouds, kind, gone)}
+    for entry in gone:
+        if entry.key not in lost:
             clouds.inventory.forget(entry.key)
 
 

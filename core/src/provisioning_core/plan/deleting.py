@@ -8,11 +8,16 @@ from typing import Any, NamedTuple
 from ..clouds import Clouds, Found
 from ..errors import NotFoundError
 from ..infra import Infra, load_infra, no_server
+from ..inventory import Entry
 from ..operation import new_task
 from ..provider import Kind
 from ..workspace import Workspace
-from .model import Change, Plan
+from .disowned import disowned, leaving_refused
+from .model import Change, FieldChange, Plan
 from .tasks import provider_param, task_id
+
+UNLABELLED = FieldChange("labels", "ours", None, "in_place")
+"""Of a change that deletes: it has lost them, and is known by the inventory's id alone."""
 
 
 class Target(NamedTuple):
@@ -42,22 +47,41 @@ def chosen_servers(clouds: Clouds, infra: str, servers: Sequence[str], there: Se
 def plan_delete(
     workspace: Workspace, infra: str, servers: Sequence[str] | None = None, *, clouds: Clouds | None = None
 ) -> Plan:
-    """Only what exists is in it. Raises as `delete_targets` does."""
+    """Only what exists is in it; of what has lost our labels it says that as a field. Raises as `delete_targets`."""
     clouds = clouds or Clouds(workspace)
     there = _existing(clouds, infra)
     found = {Target(each.resource.kind, each.resource.name, each.provider): each.resource for each in there}
     changes = []
-    for target in _targets(clouds, infra, servers, there):
+    targets = _targets(clouds, infra, servers, there)
+    lost = _unlabelled(clouds, infra, targets, there)
+    for target in targets:
+        key = workspace.key(infra, target.kind, target.name)
         if target in found:
-            key = workspace.key(infra, target.kind, target.name)
             changes.append(Change("delete", target.kind, target.name, key, found[target].id, target.provider))
+        elif target in lost:
+            about = (target.kind, target.name, key, lost[target].id, target.provider)
+            changes.append(Change("delete", *about, fields=(UNLABELLED,)))
     return Plan(infra, tuple(changes))
 
 
-def delete_tasks(clouds: Clouds, infra: str, servers: Sequence[str] | None) -> list[dict[str, Any]]:
-    """The expansion of servers/delete. Raises as `delete_targets` does."""
+def unlabelled_ids(plan: Plan) -> list[str]:
+    """Of a plan to delete, the ids of what has lost our labels."""
+    return [each.id for each in plan.changes if each.id and UNLABELLED in each.fields]
+
+
+def delete_tasks(
+    clouds: Clouds, infra: str, servers: Sequence[str] | None, unlabelled: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The expansion of servers/delete. unlabelled: ids of what has lost our labels and is to go too.
+
+    Raises as `delete_targets` does, ConflictError (`disowned`) where there is more of that.
+    """
     workspace = clouds.workspace
-    targets = delete_targets(clouds, infra, servers)
+    there = _existing(clouds, infra)
+    targets = _targets(clouds, infra, servers, there)
+    lost = _unlabelled(clouds, infra, targets, there)
+    if kept := [entry for entry in lost.values() if entry.id not in unlabelled]:
+        raise leaving_refused(infra, kept)
     default = workspace.provider
     ids: dict[Target, str] = {}
     for target in targets:
@@ -69,6 +93,7 @@ def delete_tasks(clouds: Clouds, infra: str, servers: Sequence[str] | None) -> l
     first = next((id for target, id in ids.items() if target.kind == "network"), None)
     for target, id in ids.items():
         params = {"infra": infra, "name": target.name} | provider_param(target.provider, default)
+        params |= {"id": lost[target].id} if target in lost else {}
         key = workspace.key(infra, target.kind, target.name)
         if target.kind == "server":
             tasks.append(new_task(id, "servers/delete-one", params, key=key))
@@ -80,6 +105,17 @@ def delete_tasks(clouds: Clouds, infra: str, servers: Sequence[str] | None) -> l
 
 def _existing(clouds: Clouds, infra: str) -> list[Found]:
     return [*clouds.list("server", infra), *clouds.list("network", infra)]
+
+
+def _unlabelled(clouds: Clouds, infra: str, targets: Sequence[Target], there: Sequence[Found]) -> dict[Target, Entry]:
+    """Those of the targets that are there without our labels, with what is remembered of them."""
+    labelled = {(each.provider, each.resource.key) for each in there}
+    found: dict[Target, Entry] = {}
+    for kind in ("server", "network"):
+        missing = [each for each in clouds.inventory.all(infra, kind) if (each.provider, each.key) not in labelled]
+        lost = disowned(clouds, kind, missing)
+        found |= {Target(kind, each.name, each.provider): each for each in missing if each.key in lost}
+    return {target: entry for target, entry in found.items() if target in targets}
 
 
 def _targets(clouds: Clouds, infra: str, servers: Sequence[str] | None, there: Sequence[Found]) -> list[Target]:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from ..clouds import Clouds, Found
-from ..errors import ConflictError
 from ..infra import Infra, Network, Server, load_infra
 from ..provider import Kind
 from ..workspace import Workspace
@@ -20,7 +19,7 @@ from .acceptable import check_acceptable
 from .applying import apply_tasks
 from .comparing import differences, observation, state_change, wish_in_terms
 from .creating import check_params, check_policy
-from .disowned import disowned
+from .disowned import disowned, second_refused
 from .model import Change, FieldChange, Gate, Plan
 from .programs import own_programs
 from .services import service_changes
@@ -123,17 +122,8 @@ class _Look:
     def _refuse_doubles(self, keys: Collection[str], kind: Kind) -> None:
         missing = [entry for key, entry in self._entries.items() if key in keys and key not in self._there]
         found = disowned(self._clouds, kind, missing)
-        if not found:
-            return
-        there = [f"{kind} {self._entries[key].name} ({each.id})" for key, each in found.items()]
-        first = self._entries[next(iter(found))]
-        again = f"provisioning server import {self._infra.name}/{first.name} --id {first.id}"
-        forget = f"to have a new one beside it: provisioning infra inventory rebuild {self._infra.name}"
-        raise ConflictError(
-            f"without our labels, but there: {', '.join(there)}; to create it would make a second one",
-            code="disowned",
-            hint=f"{again}; {forget}" if kind == "server" else forget,
-        )
+        if found:
+            raise second_refused(self._infra.name, [self._entries[key] for key in found])
 
     def _key(self, kind: Kind, name: str) -> str:
         return self._workspace.key(self._infra.name, kind, name)
