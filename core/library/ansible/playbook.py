@@ -1,4 +1,4 @@
-"""ansible/playbook {infra, playbook, servers?, variables?, tags?, skip_tags?, check?, diff?, forks?}
+"""ansible/playbook {infra, playbook, servers?, variables?, tags?, skip_tags?, check?, diff?, forks?}: play it
 
 playbook: a file below the workspace. The inventory is made from the servers that exist: groups are counted names,
 `<cluster>`, `<cluster>_<role>` and `label_<name>_<value>`. The results of the tasks that this one needs are in the

@@ -24,10 +24,10 @@ class BodyFault(NamedTuple):
 
 
 class ProvisioningError(Exception):
-    """faults: what was wrong with the body of a request, where the orchestrator said so; the message tells them too."""
+    """body_faults: what was wrong with a request's body, where the orchestrator said so; the message has it too."""
 
     exit_code = 1
-    faults: tuple[BodyFault, ...] = ()
+    body_faults: tuple[BodyFault, ...] = ()
 
     def __init__(self, message: str, *, code: str = "error", hint: str | None = None) -> None:
         super().__init__(message)

@@ -26,5 +26,12 @@ def library_roots(settings: Settings, *, nu: bool = False) -> list[Path]:
     return roots
 
 
+def layer_of(settings: Settings, root: Path) -> str:
+    """`workspace`, `built-in`, or the path of what was named."""
+    if root in (library_root(), nu_library_root()):
+        return "built-in"
+    return "workspace" if root == Path(settings.workspace().value).absolute() / "library" else str(root)
+
+
 def _is_workspaces(library: Path) -> bool:
     return library.is_dir() and (library.parent / WORKSPACE_FILE).is_file()

@@ -28,7 +28,8 @@ COMMANDS = {
     "provider": ("provider:provider", "Look at the clouds that servers can come from, and try them."),
     "secret": ("secret:secret", "Keep secrets, that definitions refer to as secret://NAME."),
     "workspace": ("workspace:workspace", "Make, find and check workspaces."),
-    "workflow": ("workflow:workflow", "List, watch, cancel and resolve workflows."),
+    "workflow": ("workflow:workflow", "Submit, list, watch, cancel and resolve workflows."),
+    "operation": ("operation:operation", "List and run operations, the parts of workflows, by name."),
     "orchestrator": ("daemon:orchestrator", "Start, stop and look at the orchestrator."),
     "config": ("config:config", "Settings: what they are, and where they come from."),
     "help": ("topics:help_", "Help on a command or a topic."),
@@ -42,6 +43,7 @@ ALIASES = {
     "infra": ("i", "infras"),
     "workspace": ("ws",),
     "workflow": ("wf", "flow"),
+    "operation": ("op",),
     "orchestrator": ("orch",),
 }
 """As in the original; they are for typing, everything that we suggest says the whole word."""

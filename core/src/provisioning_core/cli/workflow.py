@@ -1,4 +1,4 @@
-"""`provisioning workflow`: list, show, watch, logs, cancel, resolve."""
+"""`provisioning workflow`: submit, list, show, watch, logs, cancel, resolve."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ LOG_CHUNK_BYTES = 64 * 1024
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 COMMANDS = {
+    "submit": ("submitting:submit", "Submit a workflow of one's own, from a file."),
     "list": ("workflow:list_", "The workflows, newest first."),
     "show": ("workflow:show", "One workflow: its tasks, and why it failed."),
     "watch": ("workflow:watch", "Stay with a workflow until it ends."),
@@ -39,12 +40,13 @@ COMMANDS = {
     lazy=COMMANDS,
     examples="""
         provisioning workflow list
+        provisioning workflow submit site.yaml --infra wuji
         provisioning workflow watch @last
         provisioning workflow logs wf_01kb server-web-1
     """,
 )
 def workflow() -> None:
-    """List, watch, cancel and resolve workflows.
+    """Submit, list, watch, cancel and resolve workflows.
 
     ID is a workflow's id, any beginning of it that only one workflow has, or @last: the last one started from here.
     """

@@ -43,8 +43,11 @@ class Orchestrator:
 
     def submit_workflow(self, name: str, tasks: Sequence[Mapping[str, Any]], idempotency_key: str) -> str:
         """The same for a workflow of several tasks."""
-        body = {"name": name, "tasks": [dict(task) for task in tasks]}
-        return str(self._send_again("/workflows", body, idempotency_key)["workflow_id"])
+        return self.submit_body({"name": name, "tasks": [dict(task) for task in tasks]}, idempotency_key)
+
+    def submit_body(self, body: Mapping[str, Any], idempotency_key: str) -> str:
+        """The same for a whole body, whatever is wrong with it: the error's `body_faults` say what and where."""
+        return str(self._send_again("/workflows", dict(body), idempotency_key)["workflow_id"])
 
     def cancel(self, workflow: str) -> None:
         self._send_again(path_of("workflows", workflow, "cancel"), {}, None)
@@ -81,6 +84,11 @@ class Orchestrator:
         if not isinstance(answer, dict) or not isinstance(answer.get("pid"), int):
             raise self.connection.stranger(f"its health says {str(answer)[:80]}")  # many programs have a /health
         return answer
+
+    def operations(self) -> list[dict[str, Any]]:
+        """Those of the orchestrator's libraries: name, repeatable, timeout_s, params_schema, problem."""
+        found: list[dict[str, Any]] = self.connection.call("GET", "/operations")["items"]
+        return found
 
     def workflow(self, id_: str) -> dict[str, Any]:
         found: dict[str, Any] = self.connection.call("GET", path_of("workflows", id_))

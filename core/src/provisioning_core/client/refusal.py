@@ -23,7 +23,7 @@ def refusal(
 ) -> ProvisioningError:
     """The error for an answer of 300 or more. problem: its body, {} where it could not be read."""
     error = _error(status, problem, retry_after, token_origin, token_found)
-    error.faults = tuple(BodyFault(_text(each, "pointer"), *_words(each)) for each in _faults(problem))
+    error.body_faults = tuple(BodyFault(_text(each, "pointer"), *_words(each)) for each in _faults(problem))
     return error
 
 

@@ -44,6 +44,7 @@ class Replay:
         self.workflows: dict[str, ReplayedWorkflow] = {}
         self.asked: list[Asked] = []
         self.cuts: set[int] = set()
+        self.operations: list[str] = []
         self.on_submit: Callable[[Asked], str] | None = None
         self.refusals: dict[tuple[str, str], list[Answer | None]] = {}
         self.changed = threading.Condition()
@@ -168,11 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
         replay = self.server.replay
         if segments == ["health"]:
             self._answer(200, {"status": "ok", "version": "0.0", "pid": 1, "detail": None}, {})
-        elif asked.method == "POST" and len(segments) == 3 and segments[0] == "workflows" and segments[2] != "cancel":
+        elif asked.method == "POST" and segments[0] == "workflows" and len(segments) in (1, 3) and asked.body != {}:
             assert replay.on_submit is not None
             id_ = replay.on_submit(asked)
             location = {"Location": f"/workflows/{id_}"}
             self._answer(202, {"workflow_id": id_, "status": "queued"}, location)
+        elif segments == ["operations"]:
+            items = [{"name": name, "repeatable": False, "timeout_s": None} for name in replay.operations]
+            self._answer(200, {"items": items, "next_cursor": None}, {})
         elif segments == ["workflows"]:
             rows = [workflow.row for workflow in reversed(replay.workflows.values())]
             wanted = [row for row in rows if query.get("status") in (None, row["status"])]
