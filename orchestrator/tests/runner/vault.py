@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,12 @@ ALL_LINES = [f"line {number} [secret db]" for number in range(LINES)]
 
 def filters_of(shim: int) -> list[int]:
     """Its children that are not the operation: a fork has its name."""
-    children = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
-    return [int(pid) for pid in children if b"forker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for pid in Path(f"/proc/{shim}/task/{shim}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if b"forker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
 
 
 def replaced(shim: int, shot: int) -> Callable[[], bool]:
