@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from provisioning_core.secrets.encodings import encodings
-from provisioning_core.secrets.redaction import Redactor
+from provisioning_core.secrets.encodings import NEEDLE_BYTES_MIN, encodings
+from provisioning_core.secrets.redaction import Redactor, _squeezed
 from provisioning_core.secrets.secret import length_fault
 
 EXAMPLES = json.loads((Path(__file__).parents[3] / "contract" / "examples" / "redaction.json").read_text())
@@ -61,6 +61,7 @@ def test_a_stream_in_any_pieces_is_redacted_as_the_whole(words: list[str], seed:
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=8, max_size=60),
     st.binary(max_size=7),
 )
+@example("000000\nâ", b"")
 def test_any_value_in_the_encodings_that_programs_use(value: str, before: bytes) -> None:
     if length_fault(value):
         return
