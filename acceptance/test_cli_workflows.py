@@ -187,3 +187,29 @@ def test_interrupting_direct_mode_ends_its_work_and_says_how_to_go_on(provisioni
     assert "  provisioning server create wuji\n" in told
     assert provisioning("server", "create", "wuji").returncode == 0
     assert len(provisioning("server", "list", "wuji", "-o", "name").stdout.split()) == 3
+
+
+def test_a_document_is_submitted_and_its_faults_are_told_where_they_stand(provisioning: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    said = "- {id: a, operation: command/run, params: {argv: [echo, hello]}}"
+    file.write_text(f"name: site\ntasks:\n  {said}\n  - id: b\n    operation: comand/run\n    needs: [c]\n")
+    refused = provisioning("workflow", "submit", str(file))
+    assert refused.returncode == 2 and provisioning("workflow", "list", "-o", "name").stdout == ""
+    assert f"{file}:5:5" in refused.stderr and f"{file}:6:" in refused.stderr, refused.stderr
+    file.write_text(f"name: site\ntasks:\n  {said}\n")
+    done = provisioning("workflow", "submit", str(file), "--idempotency-key", "k")
+    assert done.returncode == 0, done.stderr
+    assert "hello" in provisioning("workflow", "logs", "@last", "a").stdout
+    assert provisioning("workflow", "submit", str(file), "--idempotency-key", "k").returncode == 0
+    assert len(provisioning("workflow", "list", "-o", "name").stdout.split()) == 1
+
+
+def test_an_operation_is_run_by_its_name_here_and_by_the_orchestrator(provisioning: Cli) -> None:
+    asked = ("operation", "run", "command/run", "--param", 'argv=["echo", "two  words"]', "-o", "json")
+    for more in ((), ("--orchestrated",)):
+        done = provisioning(*asked, *more)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["result"]["output"] == "two  words\n"
+    assert (
+        provisioning("operation", "run", "command/run", "--param", 'argv=["false"]', "--orchestrated").returncode == 1
+    )

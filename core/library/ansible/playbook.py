@@ -1,4 +1,5 @@
-"""ansible/playbook {infra, playbook, servers?, variables?, tags?, skip_tags?, check?, diff?, forks?}: play it
+"""ansible/playbook {infra, playbook, servers?, variables?, tags?, skip_tags?, check?, diff?, forks?}: a playbook on
+our servers.
 
 playbook: a file below the workspace. The inventory is made from the servers that exist: groups are counted names,
 `<cluster>`, `<cluster>_<role>` and `label_<name>_<value>`. The results of the tasks that this one needs are in the

@@ -1,4 +1,4 @@
-"""clusters/delete {infra, cluster, unlabelled?}: the servers of the cluster: it deletes none."""
+"""clusters/delete {infra, cluster, unlabelled?}: the servers of the cluster, and what is on them, as tasks."""
 
 from provisioning_core.infra import load_infra
 from provisioning_core.operation import Result, Task, new_task, run
