@@ -92,6 +92,30 @@ def test_each_fault_is_told_where_it_was_written(workspace: Any, text: str, expe
         assert line.startswith(f"infra/x.yaml:{start}"), found
 
 
+CIRCLES = {
+    "taskservs: [{name: redis, on: [db], needs: [shop]}, {name: shop, on: [db], params: {token: secret://t}}]": (
+        "2:53  taskservs[1]: its manifest needs redis on the same server, in a circle: redis → shop → redis"
+    ),
+    "taskservs: [{name: redis, on: [db], needs: [k]}]\n"
+    "clusters: [{name: k, roles: [{name: r, servers: [db]}], "
+    "taskservs: [{name: shop, on: [r], params: {token: secret://t}}]}]": (
+        "3:69  clusters[0].taskservs[0]: its manifest needs redis on the same server, in a circle: redis → k → redis"
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CIRCLES.items())
+def test_a_circle_that_a_manifest_closes_is_told(workspace: Any, text: str, expected: str) -> None:
+    assert faults(workspace, text) == [f"infra/x.yaml:{expected}"]
+
+
+def test_a_circle_of_the_definition_is_told_once(workspace: Any) -> None:
+    servers = "on: [db], params: {token: secret://t}"
+    text = f"taskservs: [{{name: redis, on: [db], needs: [a]}}, {{name: a, taskserv: shop, {servers}, needs: [redis]}}]"
+    (fault,) = faults(workspace, text)
+    assert "a circle: redis → a → redis" in fault
+
+
 def test_faults_of_the_definition_and_of_its_manifests_come_at_once(workspace: Any) -> None:
     found = faults(workspace, "taskservs: [{name: nginx, on: [wbe], params: {prot: 1}}]")
     assert [line.split(": ")[0] for line in found] == [

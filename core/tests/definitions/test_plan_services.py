@@ -122,3 +122,43 @@ def test_what_a_manifest_needs_comes_first_also_where_an_infrastructure_is_broug
     workspace.define("one", f"{servers}\ntaskservs: {services % ('x-1', 'x-2')}\n")
     loaded = load_workspace(workspace.path)
     assert needs_of(infra_tasks(loaded, load_infra(loaded, "one")))["taskserv.s"] == ["servers"], "another server"
+
+
+ACROSS = """\
+servers: [{name: x, plan: 1cpu-1gb}, {name: y, plan: 1cpu-1gb}]
+taskservs: [{name: top, taskserv: %s, on: [x]}]
+clusters: [{name: k, roles: [{name: r, servers: [x, y]}], taskservs: [{name: in, taskserv: %s, on: [x]}]}]
+"""
+
+
+@pytest.fixture
+def needing(workspace: Any) -> Any:
+    """With the folders site, which needs base."""
+    workspace.taskservs("site", "base")
+    manifest = workspace.path / "taskservs" / "site" / "taskserv.yaml"
+    manifest.write_text(manifest.read_text() + "needs: [base]\n")
+    return workspace
+
+
+def test_a_cluster_waits_for_what_its_taskservs_need_from_outside_of_it(needing: Any) -> None:
+    needing.define("one", ACROSS % ("base", "site"))
+    loaded = load_workspace(needing.path)
+    tasks = infra_tasks(loaded, load_infra(loaded, "one", manifests=True))
+    needs = needs_of(tasks)
+    assert needs == {"servers": [], "taskserv.top": ["servers"], "cluster.k": ["servers", "taskserv.top"]}
+    (servers,) = [task for task in tasks if task["id"] == "servers"]
+    assert servers["params"]["servers"] == ["x"], "y is made with its cluster"
+
+
+def test_what_is_outside_waits_for_the_cluster_that_has_what_it_needs(needing: Any) -> None:
+    needing.define("one", ACROSS % ("site", "base"))
+    loaded = load_workspace(needing.path)
+    needs = needs_of(infra_tasks(loaded, load_infra(loaded, "one", manifests=True)))
+    assert needs == {"cluster.k": [], "taskserv.top": ["cluster.k"]}
+
+
+def test_the_plan_says_the_same_order(needing: Any) -> None:
+    needing.define("one", ACROSS % ("base", "site"))
+    loaded = load_workspace(needing.path)
+    needs = needs_of(apply_tasks(plan_infra(loaded, "one"), loaded.provider))
+    assert needs["taskserv.in.x"] == ["x", "taskserv.top.x"]

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
-from ..taskservs.declared import look_up
+from ..taskservs.declared import look_up, orders
+from ..taskservs.manifest import Manifest
 from ..taskservs.parameter import Fault, Steps, path_of
 from ..workspace import Workspace
 from ..yamlfile import Cursor
-from .model import Taskserv
-from .references import Item
+from .model import Cluster, Infra, Taskserv
+from .references import Item, circles
 
 
-def check_manifests(workspace: Workspace, infra: str, at: Cursor, declared: Sequence[tuple[Taskserv, Item]]) -> None:
-    """infra: its name. at: the root of the definition, which takes the faults of the manifests themselves."""
-    found = look_up(workspace, infra, [taskserv for taskserv, _ in declared])
+def check_manifests(workspace: Workspace, infra: Infra, at: Cursor, declared: Sequence[tuple[Taskserv, Item]]) -> None:
+    """at: the root of the definition, which takes the faults of the manifests themselves."""
+    found = look_up(workspace, infra.name, [taskserv for taskserv, _ in declared])
     at.problems += found.problems
     items = {taskserv.name: item for taskserv, item in declared}
     for taskserv, fault in found.faults:
         _tell(items[taskserv.name], fault)
+    _refuse_circles(infra, found.manifests, items)
+
+
+def _refuse_circles(infra: Infra, manifests: Mapping[str, Manifest], items: Mapping[str, Item]) -> None:
+    """Those that the manifests close; those of the definition alone have been told where they are."""
+    parts: list[Infra | Cluster] = [infra, *infra.clusters]
+    needs = {each.name: list(each.needs) for part in parts for each in part.taskservs}
+    needs |= {each.name: list(each.needs) for part in parts for each in part.checks}
+    needs |= {each.name: list(each.needs) for each in infra.clusters}
+    asking = {}
+    for order in orders(infra, manifests):
+        if order.other not in needs[order.own]:
+            needs[order.own].append(order.other)
+            asking[order.own, order.other] = order
+    for circle in circles(needs):
+        closing = [asking[step] for step in pairwise(circle) if step in asking]
+        if closing:
+            words = f"its manifest needs {closing[0].folder} on the same server, in a circle: {' → '.join(circle)}"
+            items[closing[0].taskserv.name].at.fail(words)
 
 
 def _tell(item: Item, fault: Fault) -> None:

@@ -64,9 +64,10 @@ def _infra(workspace: Workspace, name: str, at: Cursor, manifests: bool) -> Infr
     servers, groups = read_servers(source, fields.get("servers"), networks)
     services = Services(source, groups)
     read = services.read(*(fields.get(each) for each in ("taskservs", "checks", "clusters")))
+    made = tuple(network for network in networks.values() if network is not None)
+    infra = Infra(name, made, tuple(servers), provider, *read)
     if manifests and services.declared:
         from .manifests import check_manifests  # taskservs are declared in definitions, whose reader this is
 
-        check_manifests(workspace, name, at, services.declared)
-    made = tuple(network for network in networks.values() if network is not None)
-    return Infra(name, made, tuple(servers), provider, *read)
+        check_manifests(workspace, infra, at, services.declared)
+    return infra

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,12 +102,16 @@ def check_needs(
             else:
                 at.fail(f"nothing is called {shown(name)} {where}; {known_words(known)}{suggestion(name, known)}")
         needs[own] = tuple(found)
-    _refuse_cycles(needs, dict(items))
+    fields = {own: item.fields for own, item in items}
+    for circle in circles(needs):
+        words = f"a circle: {' → '.join(circle)}; take one of them out"
+        fields[circle[-2]]["needs"].fail(words)
     return needs
 
 
-def _refuse_cycles(needs: Mapping[str, tuple[str, ...]], items: Mapping[str, Item]) -> None:
-    """Each circle once, at the `needs` that closes it. Iterative: a chain may be as long as the file."""
+def circles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Each once, from a name to itself again; the last step is the one that closes it. Iterative: a chain may be as
+    long as the file."""
     done: set[str] = set()
     for start in needs:
         if start in done:
@@ -122,8 +126,7 @@ def _refuse_cycles(needs: Mapping[str, tuple[str, ...]], items: Mapping[str, Ite
                 path.pop(name)
                 done.add(name)
             elif below in path:
-                circle = list(path)[list(path).index(below) :]
-                items[name].fields["needs"].fail(f"a circle: {' → '.join([*circle, below])}; take one of them out")
+                yield [*list(path)[list(path).index(below) :], below]
             elif below in needs and below not in done:
                 path[below] = None
                 stack.append((below, iter(needs[below])))

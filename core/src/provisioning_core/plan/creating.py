@@ -7,9 +7,9 @@ whatever happens to the file in between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..errors import ProvisioningError
 from ..infra import Check, Cluster, Infra, Network, Server, Taskserv
 from ..operation import new_task
 from ..workspace import Workspace
@@ -56,6 +56,7 @@ def infra_tasks(workspace: Workspace, infra: Infra, before: Mapping[str, Sequenc
     cluster is made with its cluster; only where the cluster waits for something that is about one of its own servers,
     that server is made before.
     """
+    infra = _ordered(workspace, infra)
     tasks = [network_task(workspace, infra, network) for network in infra.networks]
     made_first = [task["id"] for task in tasks]
     for task in tasks:
@@ -92,6 +93,7 @@ def cluster_tasks(
     """The expansion of clusters/create: `servers`, `taskserv.<name>`, `check.<name>`."""
     params: dict[str, Any] = {"infra": infra.name, "servers": list(cluster.servers)}
     tasks = [new_task("servers", "servers/create", params | ({} if networks else {"networks": False}))]
+    cluster = _ordered(workspace, infra).cluster(cluster.name)
     ids = _ids(cluster.taskservs, cluster.checks)
     return tasks + _service_tasks(workspace, infra, cluster.taskservs, cluster.checks, ids, lambda _: ["servers"])
 
@@ -119,10 +121,8 @@ def _service_tasks(
     homes: Any,
 ) -> list[dict[str, Any]]:
     tasks = []
-    order = _needs_of_manifests(workspace, infra) if len(taskservs) > 1 else {}
     for taskserv in taskservs:
-        named = (*taskserv.needs, *order.get(taskserv.name, ()))
-        needs = homes(taskserv.servers) + [ids[name] for name in named if name in ids]
+        needs = homes(taskserv.servers) + [ids[name] for name in taskserv.needs if name in ids]
         params: dict[str, Any] = {"infra": infra.name, "taskservs": [taskserv.name]}
         tasks.append(new_task(ids[taskserv.name], "taskservs/create", params, needs=_unique(needs)))
     for check in checks:
@@ -133,22 +133,29 @@ def _service_tasks(
     return tasks
 
 
-def _needs_of_manifests(workspace: Workspace, infra: Infra) -> dict[str, list[str]]:
-    """By the name of a taskserv, those whose folders its own one has to find on the same server.
+def _ordered(workspace: Workspace, infra: Infra) -> Infra:
+    """With what the manifests need among the `needs`: of a taskserv what is beside it, of a cluster what its taskservs
+    have to find on their servers from outside of it.
 
-    Empty where a folder is not there or not good: the task that installs it says so.
+    A folder that is not there or not good says nothing: the task that installs it does.
     """
-    from ..taskservs.expansion import create_tasks as placed  # which imports from here
+    declared = [taskserv for _, taskserv in infra.all_taskservs()]
+    if len(declared) < 2:
+        return infra
+    from ..taskservs.declared import look_up, orders  # which import from here
 
-    try:
-        tasks = placed(workspace, infra)
-    except ProvisioningError:
-        return {}
-    names = {task["id"]: str(task["params"]["name"]) for task in tasks}
-    order: dict[str, list[str]] = {}
-    for task in tasks:
-        order.setdefault(names[task["id"]], []).extend(names[id] for id in task.get("needs", ()))
-    return order
+    more: dict[str, list[str]] = {}
+    for order in orders(infra, look_up(workspace, infra.name, declared).manifests):
+        more.setdefault(order.own, []).append(order.other)
+
+    def needs(each: Taskserv | Cluster) -> tuple[str, ...]:
+        return tuple(_unique((*each.needs, *more.get(each.name, ()))))
+
+    def told(taskservs: Iterable[Taskserv]) -> tuple[Taskserv, ...]:
+        return tuple(replace(each, needs=needs(each)) for each in taskservs)
+
+    clusters = [replace(each, needs=needs(each), taskservs=told(each.taskservs)) for each in infra.clusters]
+    return replace(infra, taskservs=told(infra.taskservs), clusters=tuple(clusters))
 
 
 def _ids(taskservs: Sequence[Taskserv], checks: Sequence[Check], clusters: Sequence[Cluster] = ()) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ..infra.model import Taskserv
+from ..infra.model import Infra, Taskserv
 from ..workspace import Workspace
 from ..yamlfile import DefinitionErrors, Problem, shown, suggestion
 from .folders import all_taskservs
@@ -22,6 +22,18 @@ class Declared(NamedTuple):
     manifests: Mapping[str, Manifest]
     faults: tuple[tuple[Taskserv, Fault], ...]
     problems: tuple[Problem, ...]
+
+
+class Order(NamedTuple):
+    """What a manifest needs on the same server, as names that stand beside each other.
+
+    own, other: the taskservs themselves, or for what is in a cluster and seen from outside of it, that cluster.
+    """
+
+    taskserv: Taskserv
+    folder: str
+    own: str
+    other: str
 
 
 def look_up(workspace: Workspace, infra: str, declared: Sequence[Taskserv]) -> Declared:
@@ -54,6 +66,21 @@ def folders_on(declared: Sequence[Taskserv]) -> dict[str, dict[str, list[str]]]:
         for server in each.servers:
             on.setdefault(server, {}).setdefault(each.taskserv, []).append(each.name)
     return on
+
+
+def orders(infra: Infra, manifests: Mapping[str, Manifest]) -> Iterator[Order]:
+    """manifests: by folder."""
+    homes = {each.name: cluster.name if cluster else None for cluster, each in infra.all_taskservs()}
+    declared = [each for _, each in infra.all_taskservs()]
+    on = folders_on(declared)
+    for each in declared:
+        manifest = manifests.get(each.taskserv)
+        for folder in manifest.needs if manifest else ():
+            for other in dict.fromkeys(name for server in each.servers for name in on[server].get(folder, [])):
+                if homes[each.name] == homes[other]:
+                    yield Order(each, folder, each.name, other)
+                else:
+                    yield Order(each, folder, homes[each.name] or each.name, homes[other] or other)
 
 
 def _beside_each_other(
