@@ -102,14 +102,19 @@ class Inventory:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+        if before is not None and not same:
+            self._forget_host(before)
         return entry
 
     def forget(self, key: str) -> bool:
         """Whether there was one."""
+        before = self.get(key)
         try:
             self._file(key).unlink()
         except FileNotFoundError:
             return False
+        if before is not None:
+            self._forget_host(before)
         return True
 
     def get(self, key: str) -> Entry | None:
@@ -149,6 +154,13 @@ class Inventory:
             if gone and self.forget(entry.key):
                 forgotten.append(entry.key)
         return added, forgotten
+
+    def _forget_host(self, entry: Entry) -> None:
+        """The host key of a server that is no more: a deletion takes it along, this is for one that went without us."""
+        ssh = entry.attributes.get("ssh")
+        file = Path(str(ssh.get("known_hosts_file"))) if isinstance(ssh, Mapping) and entry.kind == "server" else None
+        if file is not None and file.parent == self._root.parent / "hosts":
+            file.unlink(missing_ok=True)
 
     def _file(self, key: str) -> Path:
         parts = key.split("/")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,27 @@ def test_the_time_of_creation_stays_as_long_as_it_is_the_same_resource(inventory
     inventory.record(Entry(KEY, "server", "wuji", "web-1", "ledger", "server-1", created_at=old))
     assert inventory.record(ENTRY).created_at == old
     assert inventory.record(Entry(KEY, "server", "wuji", "web-1", "ledger", "server-2")).created_at != old
+
+
+def test_the_host_key_of_a_server_goes_with_its_entry(inventory: Inventory, workspace: Any) -> None:
+    """Of one that a provider forgot, nobody calls the deletion that takes it along."""
+    hosts = workspace.path / ".provisioning" / "hosts"
+    hosts.mkdir(parents=True)
+    elsewhere = workspace.path / "known_hosts"
+    elsewhere.write_text("shared")
+
+    def entry(id: str, file: Path) -> Entry:
+        file.write_text("key")
+        return replace(ENTRY, id=id, attributes={"ssh": {"known_hosts_file": str(file)}})
+
+    for number in (1, 2, 2):
+        inventory.record(entry(f"server-{number}", hosts / f"ledger-server-{number}"))
+    assert [file.name for file in hosts.iterdir()] == ["ledger-server-2"]
+    inventory.forget(KEY)
+    assert list(hosts.iterdir()) == []
+    inventory.record(entry("server-3", elsewhere))
+    inventory.forget(KEY)
+    assert elsewhere.exists(), "local servers share theirs"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +163,7 @@ def test_a_rebuild_adds_what_exists_and_forgets_what_does_not(inventory: Invento
 
 WRITE_FOR_EVER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from provisioning_core.inventory import Entry, Inventory
 from provisioning_core.workspace import load_workspace

@@ -71,3 +71,7 @@ def test_what_was_removed_by_hand_is_drift_and_the_same_create_makes_it_good(nam
     assert why.startswith("not healthy: ")
     assert program(box, "infra", "create", "trial").returncode == 0
     assert (box.says("cat /etc/greeting"), drifts(box)) == ("hello", [])
+
+    (box.workspace.path / "infra" / "trial.yaml").write_text(DEFINITION.replace("]}]", "], params: {text: bye}}]"))
+    check = program(box, "taskserv", "create", "trial", "--check")
+    assert "greeter on trial-1  text: hello -> bye" in check.stderr + check.stdout

@@ -20,6 +20,7 @@ from ..errors import ProviderError
 from .remote import Remote, as_root
 
 DIRECTORY = "/var/lib/provisioning/taskservs"
+PARAMETERS = "parameters"
 _SCRYPT = {"n": 2**12, "r": 8, "p": 1, "dklen": 32}
 
 
@@ -48,7 +49,7 @@ class Marker:
         """What of the wish is another one now, in words."""
         found = [f"version {self.version} → {version}"] if self.version != version else []
         if digest(params, self.params.partition(":")[0]) != self.params:
-            found.append("parameters")
+            found.append(PARAMETERS)
         return found + (["the taskserv's own files"] if self.folder != folder else [])
 
 

@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 from ..clouds import Clouds
 from ..errors import ProvisioningError
+from ..plan.model import FieldChange
+from ..plan.words import field_words
 from ..provider import Resource
 from ..secrets import resolve_param
 from . import apt
 from .health import wait_healthy
-from .marker import Marker
+from .marker import PARAMETERS, Marker
 from .offers import look
 from .remote import Remote, connected
-from .wish import Reveal, Wish, read_wish
+from .wish import KIND, Reveal, Wish, read_wish
 
 AT_ONCE_MAX = 20
 Action = Literal["install", "change", "exists", "ill", "unknown"]
@@ -55,10 +57,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    """known: the params that the inventory remembers, which a server only has a digest of."""
+
     wish: Wish
     params: Mapping[str, Any]
     fault: str | None = None
     hidden: Callable[[str], str] = str
+    known: Mapping[str, Any] | None = None
 
 
 def standings(
@@ -75,17 +80,21 @@ def standings(
     candidates: ask each server's apt, too. health: ask each service that is there, once. Raises what reading the wishes
     and listing the servers raise.
     """
-    asked = [_read(clouds, task["params"], resolve) for task in tasks]
+    known = {entry.key: entry.attributes.get("params") for entry in clouds.inventory.all(infra, KIND)}
+    asked = [_read(clouds, task["params"], resolve, known) for task in tasks]
     servers = {found.resource.name: found.resource for found in clouds.list("server", infra)}
     return asyncio.run(_ask_all(asked, servers, candidates, health))
 
 
-def _read(clouds: Clouds, params: Mapping[str, Any], resolve: Callable[[str], str]) -> _Asked:
+def _read(clouds: Clouds, params: Mapping[str, Any], resolve: Callable[[str], str], known: Mapping[str, Any]) -> _Asked:
     wish, reveal = read_wish(clouds.workspace, params, key=None), Reveal(resolve)
+    before = known.get(wish.key)
+    before = before if isinstance(before, Mapping) else None
     try:
-        return _Asked(wish, wish.taskserv.manifest.revealed(wish.params, reveal), hidden=reveal.hidden)
+        revealed = wish.taskserv.manifest.revealed(wish.params, reveal)
+        return _Asked(wish, revealed, hidden=reveal.hidden, known=before)
     except ProvisioningError as error:
-        return _Asked(wish, {}, error.message)
+        return _Asked(wish, {}, error.message, known=before)
 
 
 async def _ask_all(
@@ -155,7 +164,18 @@ def _compared(each: _Asked, marker: Marker | None, candidates: Mapping[str, str]
         return _standing(each, "unknown", each.fault, marker.installed, candidate)
     differences = marker.differences(each.wish.version, each.params, each.wish.taskserv.digest)
     action: Action = "change" if differences else "exists"
-    return _standing(each, action, ", ".join(differences), marker.installed, candidate)
+    told = (_changed_params(each) or word if word == PARAMETERS else word for word in differences)
+    return _standing(each, action, ", ".join(told), marker.installed, candidate)
+
+
+def _changed_params(each: _Asked) -> str:
+    """`port: 80 -> 8080`; empty where that is not known. Of a secret there is only its reference to compare."""
+    wished, known = each.wish.params, each.known
+    if known is None:
+        return ""
+    names = dict.fromkeys((*wished, *known))
+    changed = (FieldChange(name, known.get(name), wished.get(name), "in_place") for name in names)
+    return ", ".join(field_words(field) for field in changed if field.before != field.after)
 
 
 def _standing(
