@@ -211,6 +211,14 @@ def test_show_tells_the_tasks_and_why_it_failed(program: Any, replay: Replay) ->
     assert (document["kind"], document["status"], len(document["tasks"])) == ("Workflow", "failed", 2)
 
 
+def test_show_tells_what_a_task_waits_for(program: Any, replay: Replay) -> None:
+    waiting = {"status": "ready", "waits_for": "one of 10 slots, all in use"}
+    replay.add_workflow(ID, "servers/create wuji", [{**TASKS[0], "id": "other", **waiting}, {**TASKS[2], **waiting}])
+    done = program("workflow", "show", ID)
+    assert re.search(r"^other +ready +waits for one of 10 slots, all in use$", done.stdout, re.MULTILINE)
+    assert re.search(r"^1.web-1 +ready +server web-1; waits for one of 10 slots", done.stdout, re.MULTILINE)
+
+
 def test_the_history_is_every_event(program: Any, begun: Replay) -> None:
     _fail(begun)
     assert len(program("workflow", "show", ID, "--events").stdout.splitlines()) == len(begun.workflows[ID].events)

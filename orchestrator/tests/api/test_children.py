@@ -211,11 +211,11 @@ def test_why_a_task_is_waiting_is_said(tmp_path: Path) -> None:
         assert waits_for(child, "c") is None
         stranger = api.submit("demo/ok")
         assert waits_for(stranger, "t0") == (
-            "1 attempts of workflows that are nobody's children are alive, 1 of them wait for children; "
-            "at most 1 (slots) + 0 (loans_max) may be"
+            "one of 1 attempts of workflows that are nobody's children to end (1 of them wait for children); "
+            "at most 1 (slots) + 0 (loans_max) may be alive"
         )
         second = as_task(api, parent, "POST", "/workflows", CHILD, **{"Idempotency-Key": "another"})
-        assert waits_for(second.json["workflow_id"], "c").startswith("1 attempts at depth 1 of child workflows are")  # type: ignore[union-attr]
+        assert waits_for(second.json["workflow_id"], "c").startswith("one of 1 attempts at depth 1 of child")  # type: ignore[union-attr]
         api.post(f"/workflows/{parent}/cancel")
         api.ended(stranger)
         assert waits_for(stranger, "t0") is None

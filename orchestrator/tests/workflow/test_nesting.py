@@ -191,11 +191,11 @@ def test_parents_that_wait_are_as_many_processes_as_one_depth_holds() -> None:
             admission.enter(children[-1], place)
             admission.lend(*place)
     assert admission.running == 30, "10 slots and 20 loans"
-    assert admission.why("parents").startswith("30 attempts of workflows that are nobody's children are alive, 30 of")
+    assert admission.why("parents").startswith("one of 30 attempts of workflows that are nobody's children to end (30")
     for child in children:
         admission.request(child, 1)
     assert len(admission.grants()) == 10, "their children have a depth of their own"
-    assert admission.why(children[-1]) == "all 10 slots are in use (30 more attempts wait for children)"
+    assert admission.why(children[-1]) == "one of 10 slots, all in use (30 more attempts wait for children)"
     admission.release(children[0], 1)
     admission.forget(children[0])
     assert admission.grants() == [(children[10], 1)], "while it is full above"

@@ -44,7 +44,13 @@ def task_row(task: Mapping[str, Any], picture: Picture) -> tuple[str, ...]:
     error = task.get("error") or {}
     line = picture.tasks.get(str(task["id"]))
     what = f"{error.get('code')}: {error.get('message')}" if error else (line.label if line and line.key else "")
+    if not error and task.get("waits_for"):
+        what = f"{what}; {_waiting(task)}".removeprefix("; ")
     return (str(task["id"]), str(task.get("status")), str(len(attempts) or ""), between(started, ended), what)
+
+
+def _waiting(task: Mapping[str, Any]) -> str:
+    return f"waits for {task['waits_for']}"
 
 
 def _enter(picture: Picture, task: Mapping[str, Any]) -> None:
@@ -61,4 +67,6 @@ def _enter(picture: Picture, task: Mapping[str, Any]) -> None:
     if isinstance(error, Mapping):
         line.code, line.message = str(error.get("code") or ""), str(error.get("message") or "")
         line.hint = str(error.get("hint") or "")
+    elif task.get("waits_for"):
+        line.message = _waiting(task)
     picture.place(line, _STATUS.get(status, status))

@@ -176,12 +176,14 @@ class Admission:
             lent = sum(self._held[each][seq] == depth for each, seq in self._lent)
             where = f"at depth {depth} of child workflows" if depth else "of workflows that are nobody's children"
             return (
-                f"{self._alive[depth]} attempts {where} are alive, {lent} of them wait for children; "
-                f"at most {self.slots} (slots) + {self.loans_max} (loans_max) may be"
+                f"one of {self._alive[depth]} attempts {where} to end ({lent} of them wait for children); "
+                f"at most {self.slots} (slots) + {self.loans_max} (loans_max) may be alive"
             )
         if counted >= self.slots:
             lent = len(self._lent)
-            return f"all {self.slots} slots are in use" + (f" ({lent} more attempts wait for children)" if lent else "")
+            return f"one of {self.slots} slots, all in use" + (
+                f" ({lent} more attempts wait for children)" if lent else ""
+            )
         return "its turn"
 
     # --- the turns ---------------------------------------------------------------------------------------------------
