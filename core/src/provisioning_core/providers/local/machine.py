@@ -57,14 +57,15 @@ class _Machine:
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
         loop.add_signal_handler(signal.SIGTERM, over.set)
         self._keep_keys(self.setting.ssh_keys)
-        async with await asyncssh.listen(sock=listener, **self.options()):
-            control.setblocking(False)
-            await loop.sock_sendall(control, b"ready\n")
-            if self.setting.first:
-                boot.begin(self.setting, {"LANG": "C.UTF-8", **environment(self.setting)})
-            hears = asyncio.create_task(self._hear(control, over))
-            await over.wait()
-            hears.cancel()
+        acceptor = await asyncssh.listen(sock=listener, **self.options())
+        control.setblocking(False)
+        await loop.sock_sendall(control, b"ready\n")
+        if self.setting.first:
+            boot.begin(self.setting, {"LANG": "C.UTF-8", **environment(self.setting)})
+        hears = asyncio.create_task(self._hear(control, over))
+        await over.wait()
+        hears.cancel()
+        acceptor.close()  # not waited for: from Python 3.12 on that would be until the last session has left
         if self.setting.first:
             await self._ask_all_to_end()
         self._end_everything()
@@ -193,7 +194,7 @@ async def _warm_up() -> None:
     client = await asyncssh.connect(
         *listener.getsockname(), username="warm-up", client_keys=[key], known_hosts=None, config=None, agent_path=None
     )
-    async with client, served:
+    async with served, client:  # in this order: a listener waits for its connections to end (from Python 3.12 on)
         await client.run("cat >&2; exit 3", input="x")
         await client.run("exit 0", term_type="dumb", term_size=(80, 24))
         async with client.start_sftp_client() as sftp:
