@@ -145,7 +145,7 @@ def test_a_command_asked_from_another_server_knows_the_target(machines: Any) -> 
 
 @pytest.mark.parametrize("question", [{"tcp": 0}, {"http": ":%d/"}])
 def test_a_server_that_forbids_forwarding_asks_by_its_own_programs(question: dict[str, Any], tmp_path: Path) -> None:
-    """As a hardened sshd does; bash and curl are this machine's."""
+    """As a hardened sshd does; the bash is this machine's."""
 
     async def answered() -> tuple[Answer, Answer]:
         async def shell(process: asyncssh.SSHServerProcess[str]) -> None:

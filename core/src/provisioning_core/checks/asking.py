@@ -1,7 +1,7 @@
 """One question of a check, put through SSH: is there a port, does a page come, does a command succeed?
 
 TCP and HTTP go through the SSH connection itself (a forwarded channel), so that the server asked from needs no program
-for it. Where it forbids that (AllowTcpForwarding no), its bash or curl asks instead.
+for it. Where it forbids that (AllowTcpForwarding no), its bash asks instead.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ async def _port(source: asyncssh.SSHClientConnection, question: Question, host: 
     try:
         if question.tcp is not None:
             return Answer(True, "connected")
-        request = f"GET {question.path} HTTP/1.1\r\nHost: {host}:{question.port}\r\nUser-Agent: provisioning\r\n"
-        writer.write((request + "Accept: */*\r\nConnection: close\r\n\r\n").encode())
+        writer.write(_request(question, host).encode())
         head = await reader.readuntil(b"\n")
         return _http_answer(head)
     except asyncio.IncompleteReadError as error:
@@ -103,6 +102,11 @@ async def _port(source: asyncssh.SSHClientConnection, question: Question, host: 
     finally:
         with contextlib.suppress(OSError, asyncssh.Error):
             writer.close()
+
+
+def _request(question: Question, host: str) -> str:
+    head = f"GET {question.path} HTTP/1.1\r\nHost: {host}:{question.port}\r\nUser-Agent: provisioning\r\n"
+    return head + "Accept: */*\r\nConnection: close\r\n\r\n"
 
 
 def _http_answer(head: bytes) -> Answer:
@@ -114,13 +118,12 @@ def _http_answer(head: bytes) -> Answer:
 
 
 async def _by_programs(source: asyncssh.SSHClientConnection, question: Question, host: str) -> Answer:
-    seconds = int(ANSWER_S)
-    if question.tcp is not None:
-        script = f"timeout {seconds} bash -c {shlex.quote(f'exec 3<>/dev/tcp/{host}/{question.port}')}"
-        return await _command(source, script)
-    url = shlex.quote(f"http://{host}:{question.port}{question.path}")
-    shown = "-s -S -o /dev/null -w 'HTTP %{http_code}'"
-    return await _command(source, f"curl -f -m {seconds} {shown} {url}")
+    script = f"exec 3<>/dev/tcp/{host}/{question.port}"
+    if question.tcp is None:
+        script += f" && printf %s {shlex.quote(_request(question, host))} >&3 && IFS= read -r head <&3"
+        script += " && printf '%s\\n' \"$head\""
+    answer = await _command(source, f"timeout {int(ANSWER_S)} bash -c {shlex.quote(script)}")
+    return _http_answer(answer.text.encode()) if answer.good and question.tcp is None else answer
 
 
 async def _command(source: asyncssh.SSHClientConnection, line: str) -> Answer:
