@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from provisioning_orchestrator.ports import NotFound, StoreFailed
-from provisioning_orchestrator.testing.memory_store import MemoryDisk, MemoryStore
+from provisioning_orchestrator.testing.memory_disk import MemoryDisk
+from provisioning_orchestrator.testing.memory_store import MemoryStore
 from provisioning_orchestrator.testing.store_suite import StoreSuite
 from provisioning_orchestrator.testing.store_world import OpenStore, started, submit
 

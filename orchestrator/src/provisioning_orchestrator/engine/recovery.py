@@ -8,24 +8,47 @@ inbox. A crash anywhere in here changes nothing: it is derived again.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from ..crash import crash_point
 from ..ports import Alive, AttemptEnded, AttemptId, Conflict, Dispatch, Store, StoreFailed
 from ..workflow.birth import rebuilt
 from ..workflow.commands import Command
+from ..workflow.machine import Machine
 from .actor import Actor
 from .spread import spread
-
-if TYPE_CHECKING:
-    from .embedded import EmbeddedEngine
 
 log = logging.getLogger(__name__)
 
 RECONCILE_SLICE = 500
 
 
-async def recover(engine: EmbeddedEngine, store: Store, dispatch: Dispatch) -> None:
+class Recovering(Protocol):
+    """What recovery needs of the engine, in the order in which it is called."""
+
+    async def quarantine(self, workflow: str, reason: str) -> None: ...
+
+    def register(self, id: str, machine: Machine) -> Actor:
+        """Make its driver, which takes facts in from now on; it decides nothing before take_up."""
+
+    def hold(self, workflow: str, seq: int) -> None:
+        """The slot of an attempt that lives on."""
+
+    async def heard(self) -> None:
+        """Return when every fact that is there already is in the inbox of its driver."""
+
+    def take_up(self, actor: Actor, wishes: Sequence[Command]) -> None:
+        """Drive this workflow, beginning with the wishes that its birth left."""
+
+    async def cancel_orphans(self) -> None:
+        """Children of cancelled workflows that a crash left behind."""
+
+    def begin_granting(self) -> None:
+        """From now on slots are given out."""
+
+
+async def recover(engine: Recovering, store: Store, dispatch: Dispatch) -> None:
     found = await _rebuild_all(engine, store)
     running = [
         AttemptId(actor.id, attempt.seq, attempt.number)
@@ -57,7 +80,7 @@ async def recover(engine: EmbeddedEngine, store: Store, dispatch: Dispatch) -> N
         )
 
 
-async def _rebuild_all(engine: EmbeddedEngine, store: Store) -> list[tuple[Actor, list[Command]]]:
+async def _rebuild_all(engine: Recovering, store: Store) -> list[tuple[Actor, list[Command]]]:
     found = []
     for workflow in await store.unfinished():
         try:

@@ -22,7 +22,8 @@ from provisioning_orchestrator.workflow.records import EventRecord
 from provisioning_orchestrator.workflow.spec import TaskSpec
 
 from .fake_dispatch import FakeDispatch, FakeWorld, Faults, Script
-from .memory_store import MemoryDisk, MemoryStore
+from .memory_disk import MemoryDisk
+from .memory_store import MemoryStore
 from .mortal_daemon import OneOperation
 from .virtual_time import VirtualClock, run_virtually
 

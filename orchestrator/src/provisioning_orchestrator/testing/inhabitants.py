@@ -14,7 +14,7 @@ from provisioning_orchestrator.workflow.records import TaskStatus
 from provisioning_orchestrator.workflow.taskdoc import read_tasks
 
 from .ledger import Ledger, Violation
-from .memory_store import MemoryDisk
+from .memory_disk import MemoryDisk
 from .mortal_daemon import Daemon, DaemonGone, OneOperation
 
 T = TypeVar("T")

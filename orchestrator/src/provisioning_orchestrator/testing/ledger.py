@@ -27,7 +27,7 @@ from provisioning_orchestrator.workflow.records import (
 )
 
 from .fake_dispatch import FakeAttempt, FakeWorld
-from .memory_store import MemoryDisk, StoredWorkflow
+from .memory_disk import MemoryDisk, StoredWorkflow
 
 SUCCEEDS = frozenset({"ok", "partial", "expand"})
 RETRYABLE = frozenset({"fail", "busy", "signal", "hang"})

@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from provisioning_orchestrator.ports import BadCursor, Idempotency, NotFound, Page, TaskView, WorkflowView
 from provisioning_orchestrator.workflow.records import EventRecord
 
-if TYPE_CHECKING:
-    from .memory_store import MemoryDisk, StoredWorkflow
+from .memory_disk import MemoryDisk, StoredWorkflow
 
 
 class MemoryRecords:

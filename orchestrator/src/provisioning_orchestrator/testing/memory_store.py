@@ -12,73 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provisioning_orchestrator.ports import Conflict, Idempotency, IdempotencyMismatch, NotFound, StoreFailed, TaskInput
 from provisioning_orchestrator.workflow.records import (
     WORKFLOW_ENDED,
-    AttemptChange,
     Changes,
     EventRecord,
     NewTask,
     Snapshot,
-    TaskChange,
     TaskStatus,
     WorkflowRow,
 )
 
+from .memory_disk import MemoryDisk, StoredWorkflow
 from .memory_records import MemoryRecords
 
 SLICE_TASKS = 1_000
 _AGAIN = object()
-
-
-@dataclass(slots=True)
-class StoredWorkflow:
-    """The durable rows of one workflow. number: 1, 2, 3 … in order of submission."""
-
-    number: int
-    row: WorkflowRow
-    new: dict[int, NewTask] = field(default_factory=dict)
-    states: dict[int, TaskChange] = field(default_factory=dict)
-    attempts: dict[int, dict[int, AttemptChange]] = field(default_factory=dict)
-    results: dict[int, bytes] = field(default_factory=dict)
-    events: list[EventRecord] = field(default_factory=list)
-    seq_of: dict[str, int] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-    quarantined: str | None = None
-
-    def add(self, tasks: Sequence[NewTask]) -> None:
-        for task in tasks:
-            self.new[task.seq] = task
-            self.states[task.seq] = TaskChange(task.seq, task.status, 0, 0, 0, 0, None, 0, False, None)
-            self.seq_of[task.id] = task.seq
-            self.counts[task.status.value] += 1
-
-    def change(self, state: TaskChange) -> None:
-        self.counts[self.states[state.seq].status.value] -= 1
-        self.counts[state.status.value] += 1
-        self.states[state.seq] = state
-
-
-@dataclass(slots=True)
-class MemoryDisk:
-    """What survives a crash."""
-
-    workflows: dict[str, StoredWorkflow] = field(default_factory=dict)
-    idempotency: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
-    numbers: int = 0
-    fence: int = 0
-    clean: bool = True
-
-    def find(self, workflow: str) -> StoredWorkflow:
-        try:
-            return self.workflows[workflow]
-        except KeyError:
-            raise NotFound(f"no workflow {workflow!r}") from None
 
 
 @dataclass(eq=False, slots=True)

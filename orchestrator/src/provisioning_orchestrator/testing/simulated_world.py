@@ -27,7 +27,7 @@ from . import memory_store
 from .fake_dispatch import FakeWorld
 from .inhabitants import Inhabitants
 from .ledger import Ledger, Violation
-from .memory_store import MemoryDisk
+from .memory_disk import MemoryDisk
 from .mortal_daemon import CURRENT, Alarm, Daemon, DaemonGone, SimulatedCrash
 from .plays import script
 from .scenario import HORIZON_S, Scenario, faults_of
