@@ -20,7 +20,8 @@ import pytest
 from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Resource, Wish
 from provisioning_core.providers.local import LocalProvider, destroy, door, processes
-from provisioning_core.providers.local.registry import Registry, remove_tree
+from provisioning_core.providers.local.registry import Registry
+from provisioning_core.providers.local.removal import remove_tree
 
 from .machines import eventually, needs_ssh, network, says, server, ssh, ssh_options
 

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
             pid, started = starter.split()
             become_qemu(Path(home), Identity(int(pid), int(started)))
         case ["remove", path]:
-            from .owners import remove_as_root_of_others
+            from .removal import remove_as_root_of_others
 
             remove_as_root_of_others(Path(path))
         case ["machine", listener, control]:

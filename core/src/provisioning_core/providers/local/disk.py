@@ -10,7 +10,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from .registry import remove_tree
+from .removal import remove_tree
 
 OWN = ("etc", "home", "mnt", "opt", "root", "srv", "var/cache", "var/lib", "var/log", "var/spool", "etc/ssl")
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")

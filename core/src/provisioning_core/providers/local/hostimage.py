@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .imagebox import Layers
-from .registry import Registry, remove_tree
+from .registry import Registry
+from .removal import remove_tree
 
 _DPKG = Path("/var/lib/dpkg")
 _VERSION = "1"  # of what is made here; another one makes other bases

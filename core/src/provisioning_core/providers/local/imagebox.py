@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import kernel, owners, volumes
 from .disk import write_user_data
-from .registry import remove_tree
+from .removal import remove_tree
 
 TREES = ("usr", "var/lib/dpkg")
 _DEVICES = ("full", "null", "random", "tty", "urandom", "zero")

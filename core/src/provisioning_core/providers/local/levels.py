@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import ProviderError
 from . import forks, rootfs
 from .processes import LINUX
-from .registry import remove_tree
+from .removal import remove_tree
 from .vmhost import vm_host
 
 if LINUX:

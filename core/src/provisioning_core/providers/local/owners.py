@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,23 +80,6 @@ def subordinate(kind: str) -> tuple[int, int]:
     if found is None:
         raise OSError(f"/etc/sub{kind} gives {min(names)} no {COUNT} ids (`usermod --add-sub{kind}s` adds them)")
     return found
-
-
-def remove_tree_of_others(path: Path) -> None:
-    """Remove a directory in which things belong to our subordinate ids. Raises OSError where it stays."""
-    argv = [sys.executable, "-m", __package__, "remove", str(path)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if path.exists():
-        why = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise OSError(f"cannot remove {path}: {why[0]}")
-
-
-def remove_as_root_of_others(path: Path) -> None:
-    """In a process of its own."""
-    from .registry import remove_tree
-
-    become_root(wide_ground())
-    remove_tree(path)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ from ...yamlfile import shown, suggestion
 from . import changing, images, processes, terms, vm
 from .describing import described
 from .door import ask_room, room_of
-from .registry import Isolation, Record, Registry, check_name, decode_record, new_record, remove_tree
+from .registry import Isolation, Record, Registry, check_name, decode_record, new_record
+from .removal import remove_tree
 from .running import end_machine, wait_for_ssh
 from .vmhost import VmHost, vm_host
 

@@ -24,7 +24,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import uuid
 from collections.abc import Iterator
@@ -35,7 +34,8 @@ from typing import Any, Literal
 
 from ...errors import ProviderError
 from ...provider import Kind, Wish
-from .processes import LINUX, Identity, end
+from .processes import Identity, end
+from .removal import remove_tree
 from .terms import DEFAULT_CIDR
 
 Isolation = Literal["namespace", "process", "image", "vm"]
@@ -288,26 +288,6 @@ def replace_file(path: Path, content: bytes, *, sync: bool) -> None:
         raise
     if sync:
         _sync(path.parent)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a directory even where what lived in it took its own rights away (chmod 000), or belongs to its users."""
-    try:
-        _remove_tree(path)
-    except PermissionError:
-        if os.geteuid() == 0 or not LINUX:
-            raise
-        from .owners import remove_tree_of_others
-
-        remove_tree_of_others(path)
-
-
-def _remove_tree(path: Path) -> None:
-    for directory, names, _ in os.walk(path):
-        for inner in (Path(directory, name) for name in names):
-            if not inner.is_symlink():
-                inner.chmod(0o700)
-    shutil.rmtree(path)
 
 
 def _read(home: Path) -> Record | None:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import ProviderError
-from .registry import remove_tree
+from .removal import remove_tree
 
 _PACKAGES = ("adduser", "ca-certificates", "init-system-helpers", "iproute2", "procps", "python3-minimal")
 _CHUNK = 1 << 20

@@ -12,7 +12,8 @@ import secrets
 from pathlib import Path
 
 from .processes import LINUX
-from .registry import Record, remove_tree
+from .registry import Record
+from .removal import remove_tree
 
 if LINUX:
     from . import kernel
