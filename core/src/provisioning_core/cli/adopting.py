@@ -10,10 +10,11 @@ import click
 from ..errors import ConflictError, UsageError
 from ..render.text import clean, clean_lines
 from . import exits
+from .call import Call, Manner, manner_options
 from .exits import Exit
 from .inventory import open_workspace, print_servers
 from .lazy import ExamplesCommand
-from .performing import Call, Manner, confirmed, manner_options, perform, refused
+from .performing import confirmed, perform, refused
 from .session import Session, with_session
 
 if TYPE_CHECKING:

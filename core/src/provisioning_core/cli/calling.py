@@ -14,11 +14,12 @@ from ..render.documents import line
 from ..render.text import clean
 from ..yamlfile import shown
 from . import exits
+from .call import Call, Manner
 from .exits import Exit
 from .inventory import workspace_here
 from .libraries import library_roots
 from .parameters import read_params
-from .performing import Call, Manner, check_confirmed, check_workspace, confirmed, refused, submit_and_follow
+from .performing import check_confirmed, check_workspace, confirmed, refused, submit_and_follow
 from .session import Session, nearest
 
 TASK = "root"

@@ -12,9 +12,10 @@ from ..render.documents import line
 from ..render.text import clean, plural
 from ..yamlfile import shown
 from . import exits
+from .call import Call, Manner
 from .exits import Exit
 from .inventory import existing, open_workspace, print_servers, tell_limits
-from .performing import Call, Manner, answered, check_confirmed, confirmed, perform, refused
+from .performing import answered, check_confirmed, confirmed, perform, refused
 from .planned import print_plans, tell_left, tell_plan
 from .session import Session
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from ..errors import ProvisioningError
+from .call import CONFIRM, Manner, manner_options
 from .inventory import complete_infra, existing, open_workspace
 from .lazy import ExamplesCommand, LazyGroup
-from .performing import CONFIRM, Manner, manner_options
 from .session import Session, with_session
 
 COMMANDS = {

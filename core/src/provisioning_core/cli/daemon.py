@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from .lazy import ExamplesCommand, LazyGroup
-from .port import option_of, uptime_s
 from .session import Session, with_session
 
 COMMANDS = {
@@ -94,6 +90,8 @@ def stop(session: Session, timeout: str) -> None:
 @with_session
 def status(session: Session) -> None:
     """Is it there, where, and what does it do? Exit 6 where none answers."""
+    from .presence import counts_of, describe
+
     document = {**describe(session), "counts": counts_of(session)}
     if not session.for_people:
         session.print_document("Orchestrator", document, "url")
@@ -130,51 +128,6 @@ def status(session: Session) -> None:
 @with_session
 def logs(session: Session, follow: bool, tail: int | None, raw: bool) -> None:
     """What the orchestrator itself says: the log of the one that was started from here."""
-    from .logfile import print_log
+    from .logfile import log_file, print_log
 
     print_log(session, log_file(session), follow=follow, tail=tail, raw=raw)
-
-
-def log_file(session: Session) -> Path:
-    return Path(session.settings.data_dir().value) / "orchestrator.log"
-
-
-def describe(session: Session, health: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What the daemon says of itself; fields that it does not say are None. Raises UnreachableError."""
-    health = session.orchestrator.health() if health is None else health
-    return {
-        "status": health.get("status"),
-        "detail": health.get("detail"),
-        "url": session.settings.url().value,
-        "pid": health.get("pid"),
-        "version": health.get("version"),
-        "uptime_s": uptime_s(health["pid"]),
-        "data_dir": option_of(health["pid"], "--data-dir") or session.settings.data_dir().value,
-    }
-
-
-def check_ours(session: Session) -> None:
-    """Raises AuthError where the orchestrator that answers does not take our token: it is somebody else's."""
-    from ..errors import AuthError, ProvisioningError
-
-    try:
-        session.orchestrator.connection.call("GET", "/workflows", query={"limit": 1})
-    except AuthError:
-        raise
-    except ProvisioningError:
-        pass  # it starts, or stops: it will say so itself
-
-
-def counts_of(session: Session) -> dict[str, int | str]:
-    """How many tasks run and wait, over all workflows; empty where it does not say (no token, it starts)."""
-    from ..errors import ProvisioningError
-
-    counts: dict[str, int | str] = {}
-    for status in ("running", "ready", "waiting", "unknown"):
-        try:
-            page = session.orchestrator.connection.call("GET", "/tasks", query={"status": status, "limit": 1000})
-        except ProvisioningError:
-            return {}
-        count = len(page["items"])
-        counts[status] = f"{count}+" if page.get("next_cursor") else count
-    return counts

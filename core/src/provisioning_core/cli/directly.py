@@ -12,13 +12,13 @@ from ..render.picture import FAILED, Picture
 from ..render.text import as_called, clean, clean_lines
 from . import exits
 from .advice import advice
+from .call import Call
 from .exits import Exit, Terminated
 from .libraries import library_roots
 from .session import Session
 
 if TYPE_CHECKING:
     from ..directview import DirectEvent, DirectOutcome, DirectTask
-    from .performing import Call
 
 LOG_LINES = 6
 

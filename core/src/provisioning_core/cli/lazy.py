@@ -100,15 +100,16 @@ class LazyGroup(click.Group):
 
 def _help_on(ctx: click.Context) -> click.Command:
     """The command `help` of a group: that of the program, with the group's own name before what is asked."""
-    from .topics import help_
-
-    words = ctx.command_path.split()[1:]
+    words, root = ctx.command_path.split()[1:], ctx.find_root()
 
     @click.command("help", add_help_option=False, context_settings={"ignore_unknown_options": True})
     @click.argument("rest", nargs=-1)
     @click.pass_context
     def help_here(inner: click.Context, rest: tuple[str, ...]) -> None:
-        inner.invoke(help_, topic=(*words, *rest))
+        assert isinstance(root.command, click.Group)
+        program_help = root.command.get_command(root, "help")
+        assert program_help is not None
+        inner.invoke(program_help, topic=(*words, *rest))
 
     return help_here
 

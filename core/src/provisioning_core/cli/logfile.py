@@ -1,4 +1,4 @@
-"""Prints a log file that grows, as `tail -f` does."""
+"""The log of the orchestrator that was started from here: where it is, and printed as `tail -f` does."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from .session import Session
 
 CHUNK_BYTES = 64 * 1024
 LOOK_EVERY_S = 0.2
+
+
+def log_file(session: Session) -> Path:
+    return Path(session.settings.data_dir().value) / "orchestrator.log"
 
 
 def print_log(session: Session, path: Path, *, follow: bool, tail: int | None, raw: bool) -> None:

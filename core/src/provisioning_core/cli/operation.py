@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from ..render.text import clean, clean_lines
+from .call import CONFIRM, Manner, manner_options
 from .inventory import complete_infra
 from .lazy import ExamplesCommand, LazyGroup
 from .libraries import layer_of, library_roots
-from .performing import CONFIRM, Manner, manner_options
 from .session import Session, with_session
 
 COMMANDS = {

@@ -9,10 +9,10 @@ import click
 
 from ..errors import NotFoundError, UsageError
 from . import exits
+from .call import CONFIRM, Manner, manner_options
 from .exits import Exit
 from .inventory import complete_infra, open_workspace
 from .lazy import ExamplesCommand
-from .performing import CONFIRM, Manner, manner_options
 from .planned import print_plans
 from .session import Session, with_session
 

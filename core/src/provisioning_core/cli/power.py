@@ -10,11 +10,12 @@ import click
 from ..errors import ConflictError
 from ..render.text import clean
 from . import exits
+from .call import Call, Manner, manner_options
 from .choosing import complete_server, find_servers
 from .exits import Exit
 from .inventory import existing, open_workspace, print_servers
 from .lazy import ExamplesCommand
-from .performing import Call, Manner, confirmed, manner_options, perform, refused
+from .performing import confirmed, perform, refused
 from .session import Session, with_session
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from ..render.text import clean
+from .call import CONFIRM, Manner, manner_options
 from .choosing import complete_server
 from .inventory import complete_infra
 from .lazy import ExamplesCommand, LazyGroup
-from .performing import CONFIRM, Manner, manner_options
 from .session import Session, with_session
 
 COMMANDS = {

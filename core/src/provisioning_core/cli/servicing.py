@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..render.text import clean, plural
 from . import exits
+from .call import Call, Manner
 from .exits import Exit
 from .inventory import open_workspace, workspace_here
-from .performing import Call, Manner, check_confirmed, confirmed, perform, refused
+from .performing import check_confirmed, confirmed, perform, refused
 from .session import Session
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from ..errors import AuthError, ConflictError, NotFoundError, ProvisioningError,
 from ..render.text import as_called
 from ..secrets.credentials import passed_variables
 from . import exits
-from .daemon import check_ours, describe, log_file
 from .exits import Exit
+from .logfile import log_file
 from .port import option_of, owner_of
+from .presence import check_ours, describe
 from .session import Session
 
 PROGRAM = "provisioning-orchestrator"

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..errors import AuthError, UnreachableError
 from ..render.text import as_called
 from . import exits
-from .daemon import check_ours, counts_of, describe
 from .exits import Exit
 from .port import alive
+from .presence import check_ours, counts_of, describe
 from .session import Session
 
 LOOK_EVERY_S = 0.02

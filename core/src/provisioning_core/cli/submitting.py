@@ -12,10 +12,11 @@ from ..errors import ProvisioningError
 from ..pointers import Document, read_document
 from ..render.documents import API_VERSION
 from ..yamlfile import DefinitionErrors
+from .call import Manner
 from .inventory import complete_infra, workspace_here
 from .lazy import ExamplesCommand
 from .parameters import called, read_bytes
-from .performing import Manner, check_workspace, submit_and_follow
+from .performing import check_workspace, submit_and_follow
 from .session import Session, with_session
 
 KIND = "WorkflowSubmission"

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from .call import CONFIRM, Manner, manner_options
 from .choosing import complete_server, complete_taskserv
 from .inventory import complete_infra
 from .lazy import ExamplesCommand, LazyGroup
-from .performing import CONFIRM, Manner, manner_options
 from .session import Session, with_session
 
 COMMANDS = {
