@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,33 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .environment import passed_on
 from .errors import UsageError
-from .library import Operation
+from .library import Interpreters, Operation
 from .outcome import FILE_BYTES_MAX, Failure, Outcome, read_outcome
-from .secrets.credentials import passed_variables
+from .plugins import passed_variables
 from .secrets.handing import Handed, handed
 from .secrets.named import SecretUnavailable
 
-PASSED_ON = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+")
 GRACE_S = 10.0
 REPORT_EVERY_S = 0.1
 LOG_TAIL_BYTES = 8192
-
-
-def _nu() -> str:
-    return shutil.which("nu") or "nu"
-
-
-@dataclass(frozen=True, slots=True)
-class Interpreters:
-    """What runs .py and .nu operations; a bare name is looked up on PATH."""
-
-    python: str = sys.executable
-    nu: str = field(default_factory=_nu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +70,7 @@ def _run(
     directory = where.directory
     (directory / "work").mkdir(parents=True)
     (directory / "input").write_text(json.dumps(told) + "\n", "ascii")
-    environment = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-    environment |= {name: os.environ[name] for name in passed_variables()}
+    environment = passed_on() | {name: os.environ[name] for name in passed_variables()}
     # An operation in Nushell calls `provisioning`: the one beside this Python, as under `orchestrator start`.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     environment |= {f"PROVISIONING_{name.upper()}": str(directory / name) for name in ("result", "events", "leave")}

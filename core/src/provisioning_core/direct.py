@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from .attempt import Interpreters, Where, run_attempt
+from .attempt import Where, run_attempt
 from .directview import DirectEvent as DirectEvent
 from .directview import DirectOutcome as DirectOutcome
 from .directview import DirectTask as DirectTask
 from .expansion import expansion_faults
-from .library import find_operation
+from .library import Interpreters, find_operation
 from .outcome import Failure, Outcome
 
 

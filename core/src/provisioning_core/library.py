@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,18 @@ class Operation:
             ".py": [python, "-P", str(self.file)],
             ".nu": [nu, "--no-config-file", "--stdin", str(self.file)],
         }.get(self.file.suffix, [str(self.file)])
+
+
+def _nu() -> str:
+    return shutil.which("nu") or "nu"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreters:
+    """What runs .py and .nu operations; a bare name is looked up on PATH."""
+
+    python: str = sys.executable
+    nu: str = field(default_factory=_nu)
 
 
 def library_root() -> Path:

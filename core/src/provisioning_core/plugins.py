@@ -10,6 +10,7 @@ Two of one name are an error: nobody should have to guess which cloud a word mea
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from .yamlfile import shown, suggestion
 
 GROUP = "provisioning.providers"
 DIRECTORY = "providers"
+_OTHER_PREFIXES = ("HCLOUD_",)
+"""By which the variables of a cloud go that are not called after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,15 @@ def own_executables(workspace: Path) -> dict[str, list[Path]]:
 def installed() -> dict[str, EntryPoint]:
     """The plugins of this environment, by name; nothing is imported."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def passed_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that providers look at: those that begin with the name of an installed one (UPCLOUD_, AWS_).
+
+    Operations get them as they are set: who puts a token into the environment has it in the environment.
+    """
+    prefixes = tuple(f"{name.upper().replace('-', '_')}_" for name in installed()) + _OTHER_PREFIXES
+    return sorted(name for name in environ if name.startswith(prefixes))
 
 
 def missing_extra(entry: EntryPoint) -> Extra | None:

@@ -15,11 +15,10 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from provisioning_core.attempt import Interpreters
 from provisioning_core.direct import DirectEvent, DirectOutcome, DirectRun, run_direct
 from provisioning_core.errors import NotFoundError
-from provisioning_core.library import library_root
-from provisioning_core.secrets.credentials import passed_variables
+from provisioning_core.library import Interpreters, library_root
+from provisioning_core.plugins import passed_variables
 
 PLAYBOOKS = sorted((Path(__file__).parents[3] / "contract" / "playbooks").glob("*.json"))
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from provisioning_core.attempt import Interpreters
 from provisioning_core.direct import DirectOutcome, run_direct
-from provisioning_core.library import find_operation, library_root, list_operations, nu_library_root
+from provisioning_core.library import Interpreters, find_operation, library_root, list_operations, nu_library_root
 
 WISH = {
     "infra": "wuji",

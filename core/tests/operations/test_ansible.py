@@ -15,9 +15,9 @@ from uuid import uuid4
 
 import pytest
 
-from provisioning_core.attempt import Interpreters, Where, run_attempt
+from provisioning_core.attempt import Where, run_attempt
 from provisioning_core.infra import Cluster, Infra, Server
-from provisioning_core.library import find_operation, library_root
+from provisioning_core.library import Interpreters, find_operation, library_root
 from provisioning_core.outcome import Outcome
 from provisioning_core.provider import Resource, Wish
 from provisioning_core.providers.local import LocalProvider

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from provisioning_core.attempt import Interpreters, Where, run_attempt
-from provisioning_core.library import find_operation, library_root
+from provisioning_core.attempt import Where, run_attempt
+from provisioning_core.library import Interpreters, find_operation, library_root
 from provisioning_core.secrets.stores import SECRETS, FileStore
 
 TOFU = """\

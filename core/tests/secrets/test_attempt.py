@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from provisioning_core.attempt import Interpreters, Where, run_attempt
-from provisioning_core.library import Operation
+from provisioning_core.attempt import Where, run_attempt
+from provisioning_core.library import Interpreters, Operation
 from provisioning_core.outcome import Outcome
 from provisioning_core.secrets import SecretUnavailable, resolve_param
 from provisioning_core.secrets.stores import SECRETS, FileStore

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import AuthError, ConflictError, NotFoundError, ProvisioningError, UnreachableError, UsageError
+from ..plugins import passed_variables
 from ..render.text import as_called
-from ..secrets.credentials import passed_variables
 from . import exits
 from .exits import Exit
 from .logfile import log_file

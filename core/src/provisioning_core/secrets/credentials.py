@@ -74,22 +74,8 @@ def credentials_place(
     return next((store.place for store in stores if _enough(_from_store(provider, wanted, store), needed)), "")
 
 
-def passed_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """The variables that providers look at: those that begin with the name of an installed one (UPCLOUD_, AWS_).
-
-    Operations get them as they are set: who puts a token into the environment has it in the environment.
-    """
-    from ..plugins import installed
-
-    prefixes = tuple(f"{name.upper().replace('-', '_')}_" for name in installed()) + _OTHER_PREFIXES
-    return sorted(name for name in environ if name.startswith(prefixes))
-
-
 ATTEMPT = "PROVISIONING_ATTEMPT"
 """In the environment of whatever the orchestrator has started: contract/task.json."""
-
-_OTHER_PREFIXES = ("HCLOUD_",)
-"""By which the variables of a cloud go that are not called after it."""
 
 
 def _environment(variables: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...attempt import PASSED_ON
+from ...environment import passed_on
 from ...errors import ProviderError
 from ...yamlfile import shown
 
@@ -91,7 +91,7 @@ class Call:
 
     @contextmanager
     def _started(self, request: Mapping[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
-        ours = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name) or _OURS.fullmatch(name)}
+        ours = passed_on() | {name: value for name, value in os.environ.items() if _OURS.fullmatch(name)}
         ours["PROVISIONING_WORKSPACE"] = str(self.directory)
         watched, held = os.pipe()
         # Not through a pipe: it may say much before it reads. Without a name: there is nothing to be left behind.

@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...attempt import Interpreters
 from ...capabilities import Capabilities, PlanInfo, PowerAction
 from ...errors import LoginRefusedError, ProviderError
+from ...library import Interpreters
 from ...provider import Created, Kind, Resource, Wish
 from ...secrets import CredentialField, credentials
 from ...secrets.credentials import credentials_place
