@@ -3,8 +3,8 @@
 from provisioning_core.infra import load_infra
 from provisioning_core.operation import Result, Task, run
 from provisioning_core.params import infra_name, server_names
+from provisioning_core.plan.servicing import create_tasks
 from provisioning_core.render.text import plural
-from provisioning_core.taskservs.expansion import create_tasks
 
 
 def main(task: Task) -> Result:

@@ -2,8 +2,8 @@
 
 from provisioning_core.operation import Result, Task, run
 from provisioning_core.params import infra_name, server_names
+from provisioning_core.plan.servicing import delete_tasks
 from provisioning_core.render.text import plural
-from provisioning_core.taskservs.expansion import delete_tasks
 
 
 def main(task: Task) -> Result:

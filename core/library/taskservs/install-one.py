@@ -1,7 +1,7 @@
 """taskservs/install-one {infra, name, taskserv, server, version?, params?, expect?}: install it, or find it so."""
 
+from provisioning_core.installing import Told, install_one
 from provisioning_core.operation import Result, Task, run
-from provisioning_core.taskservs.installing import Told, install_one
 
 
 def main(task: Task) -> Result:

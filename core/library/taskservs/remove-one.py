@@ -1,7 +1,7 @@
 """taskservs/remove-one {infra, name, taskserv, server, version?, params?, purge?, expect?}: undo it where it is."""
 
+from provisioning_core.installing import Told, remove_one
 from provisioning_core.operation import Task, run
-from provisioning_core.taskservs.installing import Told, remove_one
 
 
 def main(task: Task) -> object:

@@ -86,3 +86,12 @@ class LoginRefusedError(ProviderError):
 
     def __init__(self, message: str, *, code: str = "auth_failed", hint: str | None = None) -> None:
         super().__init__(message, code=code, hint=hint, retryable=False)
+
+
+def stale_plan(what: str, why: str) -> ConflictError:
+    """`plan_stale`: a planned task meets what was not planned. what: `server web-1`."""
+    return ConflictError(
+        f"{what}: {why}; the plan does not fit any more",
+        code="plan_stale",
+        hint="make a new plan: provisioning infra plan",
+    )

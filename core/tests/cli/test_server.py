@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from provisioning_core.cli.connecting import remote_line, ssh_command
+from provisioning_core.cli.connecting import remote_line
+from provisioning_core.providers.openssh import ssh_command
 from provisioning_core.testing.replay import Asked, Replay
 
 ID = "wf_01kb7q3m8x0001"

@@ -11,11 +11,11 @@ import pytest
 from provisioning_core.clouds import Clouds
 from provisioning_core.direct import run_direct
 from provisioning_core.infra import load_infra
+from provisioning_core.inspection import inspect_workspace
 from provisioning_core.library import library_root
 from provisioning_core.plan import plan_create, plan_infra
 from provisioning_core.plan.acceptable import check_acceptable
 from provisioning_core.workspace import Workspace, load_workspace
-from provisioning_core.workspaces.inspection import inspect_workspace
 from provisioning_core.yamlfile import DefinitionErrors
 
 BAD = """\

@@ -14,9 +14,9 @@ import pytest
 
 from provisioning_core.errors import ConflictError, NotFoundError, UsageError
 from provisioning_core.infra import load_infra
+from provisioning_core.inspection import inspect_workspace
 from provisioning_core.workspace import load_workspace
 from provisioning_core.workspaces.founding import found_workspace, layouts
-from provisioning_core.workspaces.inspection import inspect_workspace
 from provisioning_core.workspaces.registry import Registry
 
 TOUCHES = {
@@ -274,8 +274,8 @@ def test_inspecting_a_workspace_whose_file_is_bad_tells_that(workspace: Any) -> 
 
 
 def test_shipped_sidecars_are_good(workspace: Any) -> None:
+    from provisioning_core.inspection import library_problems
     from provisioning_core.library import library_root, nu_library_root
-    from provisioning_core.workspaces.inspection import library_problems
 
     for root in (library_root(), nu_library_root()):
         assert [str(problem) for problem in library_problems(root)] == []

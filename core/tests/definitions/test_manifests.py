@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from provisioning_core.infra import load_infra
+from provisioning_core.inspection import inspect_workspace
 from provisioning_core.plan import plan_create, plan_infra
 from provisioning_core.workspace import load_workspace
-from provisioning_core.workspaces.inspection import inspect_workspace
 from provisioning_core.yamlfile import DefinitionErrors
 
 SERVERS = "servers: [{name: web, count: 2, plan: 1cpu-1gb}, {name: db, plan: 1cpu-1gb}]\n"

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from provisioning_core.library import find_operation, library_root
-from provisioning_core.taskservs.trial import INFRA, SERVER
+from provisioning_core.trial import INFRA, SERVER
 
 DEADLINE_S = 120.0
 

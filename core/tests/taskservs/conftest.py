@@ -22,7 +22,7 @@ from provisioning_core.taskservs.marker import Marker
 from provisioning_core.taskservs.offers import look
 from provisioning_core.taskservs.proxying import source_hosts
 from provisioning_core.taskservs.remote import Ended, connected
-from provisioning_core.taskservs.trial import SERVER, Bench, bench
+from provisioning_core.trial import SERVER, Bench, bench
 from provisioning_core.workspace import Workspace, load_workspace
 
 CHECKOUT = Path(__file__).parents[3]

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from provisioning_core.errors import ConflictError, ProviderError, UsageError
+from provisioning_core.installing import Told, install_one
 from provisioning_core.taskservs.folders import builtin_root, find_taskserv
-from provisioning_core.taskservs.installing import Told, install_one
-from provisioning_core.taskservs.trial import run_trial, trial_params
+from provisioning_core.trial import run_trial, trial_params
 
 from .attempts import Attempt, until
 from .conftest import Box, given

@@ -9,7 +9,7 @@ import pytest
 from provisioning_core.errors import NotFoundError, UsageError
 from provisioning_core.infra.model import Cluster, Infra, Policy, Server, Taskserv
 from provisioning_core.inventory import Entry, Inventory
-from provisioning_core.taskservs.expansion import create_tasks, delete_tasks
+from provisioning_core.plan.servicing import create_tasks, delete_tasks
 from provisioning_core.workspace import Workspace
 
 SERVERS = tuple(Server(name, plan="1cpu-1gb", group=name[:-2]) for name in ("web-1", "web-2", "db-1"))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from provisioning_core.errors import ConflictError, ProviderError, UsageError
+from provisioning_core.installing import Told, install_one
 from provisioning_core.inventory import Inventory
 from provisioning_core.providers.local import LocalProvider
-from provisioning_core.taskservs.installing import Told, install_one
-from provisioning_core.taskservs.trial import bench
+from provisioning_core.trial import bench
 
 from .attempts import Attempt, until
 from .conftest import Box, given
@@ -301,7 +301,7 @@ def test_the_second_install_imports_no_pyinfra(namespace_box: Box) -> None:
     box.install("greeter")
     program = (
         "import sys; from pathlib import Path\n"
-        "from provisioning_core.taskservs.installing import Told, install_one\n"
+        "from provisioning_core.installing import Told, install_one\n"
         "from provisioning_core.workspace import load_workspace\n"
         f"given = {given('greeter', {})!r}\n"
         "done = install_one(load_workspace(Path(sys.argv[1])), given, told=Told(lambda _: None))\n"

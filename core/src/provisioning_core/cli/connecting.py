@@ -7,13 +7,12 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import ConflictError, ProviderError
 from ..provider import Resource
+from ..providers.openssh import ssh_command
 from .exits import Exit
-
-CONNECT_TIMEOUT_S = 15
 
 
 def connect(server: Resource, command: Sequence[str]) -> NoReturn:
@@ -40,31 +39,3 @@ def connect(server: Resource, command: Sequence[str]) -> NoReturn:
 def remote_line(command: Sequence[str]) -> str:
     """What the remote shell is given: SSH knows no arguments, only one line."""
     return command[0] if len(command) == 1 else shlex.join(command)
-
-
-def ssh_command(ssh: Mapping[str, Any], line: str) -> list[str]:
-    """The argv. Only the named key and the named known host count: no agent, password or configuration of a user."""
-    options = {
-        "IdentitiesOnly": "yes",
-        "IdentityAgent": "none",
-        "UserKnownHostsFile": _quoted(ssh["known_hosts_file"]),
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
-        "PasswordAuthentication": "no",
-        "KbdInteractiveAuthentication": "no",
-        "UpdateHostKeys": "no",
-        "ConnectTimeout": str(CONNECT_TIMEOUT_S),
-        "LogLevel": "ERROR",
-    }
-    argv = ["ssh", "-F", "/dev/null"]
-    for name, value in options.items():
-        argv += ["-o", f"{name}={value}"]
-    argv += ["-i", str(ssh["identity_file"]), "-p", str(int(ssh["port"])), "-l", str(ssh["user"])]
-    # After `--` no host name can be taken for an option.
-    return [*argv, "--", str(ssh["host"]), *([line] if line else [])]
-
-
-def _quoted(path: object) -> str:
-    """A path inside an option's value: ssh splits it at spaces and expands %."""
-    text = str(path).replace("%", "%%")
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -15,8 +15,8 @@ from .performing import check_confirmed, confirmed, perform, refused
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..plan.standing import Standing
     from ..taskservs.parameter import Parameter
-    from ..taskservs.standing import Standing
     from ..workspace import Workspace
 
 _SIGNS = {"install": ("+", "good"), "change": ("~", "busy"), "exists": ("=", "dim"), "unknown": ("?", "warn")}
@@ -80,7 +80,7 @@ def _planned(workspace: Workspace, wish: Service) -> tuple[list[tuple[str, str, 
         found = _standings(workspace, wish.infra, wish.names, wish.servers)
         lines = [(*_SIGNS[each.action], f"{each.name} on {each.server}  {each.why}".rstrip()) for each in found]
         return lines, sum(each.action != "exists" for each in found), [asdict(each) for each in found]
-    from ..taskservs.expansion import delete_tasks
+    from ..plan.servicing import delete_tasks
 
     names, servers = list(wish.names) or None, list(wish.servers) or None
     tasks = [task["params"] for task in delete_tasks(workspace, wish.infra, names, servers, purge=wish.purge)]
@@ -95,8 +95,8 @@ def _standings(
 ) -> list[Standing]:
     from ..clouds import Clouds
     from ..infra import load_infra
-    from ..taskservs.expansion import create_tasks
-    from ..taskservs.standing import standings
+    from ..plan.servicing import create_tasks
+    from ..plan.standing import standings
 
     definition = load_infra(workspace, infra, manifests=True)
     tasks = create_tasks(workspace, definition, list(names) or None, list(servers) or None)

@@ -193,7 +193,7 @@ def generate(session: Session, name: str, kind: Any, infra: str | None) -> None:
 @with_session
 def test(session: Session, name: str, infra: str | None, level: Any) -> None:
     """Install it on a throw-away local server, install it again, apply it once more, remove it."""
-    from ..taskservs.trial import try_taskserv
+    from ..trial import try_taskserv
     from .inventory import open_workspace
 
     workspace = open_workspace(session)

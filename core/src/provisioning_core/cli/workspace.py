@@ -207,7 +207,7 @@ def info(session: Session) -> None:
 @with_session
 def validate(session: Session) -> None:
     """Check its file, all infrastructures, its own operations. Exit 2 where something is wrong."""
-    from ..workspaces.inspection import inspect_workspace
+    from ..inspection import inspect_workspace
 
     path = Path(session.settings.workspace().value)
     done = inspect_workspace(path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from ..taskservs.declared import look_up, orders
 from ..taskservs.manifest import Manifest
 from ..taskservs.parameter import Fault, Steps, path_of
 from ..workspace import Workspace
 from ..yamlfile import Cursor
+from .declared import look_up, orders
 from .model import Cluster, Infra, Taskserv
 from .references import Item, circles
 

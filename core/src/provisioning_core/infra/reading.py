@@ -67,7 +67,7 @@ def _infra(workspace: Workspace, name: str, at: Cursor, manifests: bool) -> Infr
     made = tuple(network for network in networks.values() if network is not None)
     infra = Infra(name, made, tuple(servers), provider, *read)
     if manifests and services.declared:
-        from .manifests import check_manifests  # taskservs are declared in definitions, whose reader this is
+        from .manifests import check_manifests  # only where taskservs are declared
 
         check_manifests(workspace, infra, at, services.declared)
     return infra

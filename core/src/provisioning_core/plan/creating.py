@@ -142,7 +142,7 @@ def _ordered(workspace: Workspace, infra: Infra) -> Infra:
     declared = [taskserv for _, taskserv in infra.all_taskservs()]
     if len(declared) < 2:
         return infra
-    from ..taskservs.declared import look_up, orders  # which import from here
+    from ..infra.declared import look_up, orders  # only where taskservs are declared
 
     more: dict[str, list[str]] = {}
     for order in orders(infra, look_up(workspace, infra.name, declared).manifests):

@@ -13,12 +13,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, stale_plan
 from ..infra import Infra
 from ..inventory import DIGEST, digest, sealed
 from ..yamlfile import shown, suggestion
 from .model import ACTIONS, EFFECTS, Change, FieldChange, Gate, Plan
-from .precondition import stale
 
 VERSION = 1
 API_VERSION = "provisioning/v1"
@@ -96,7 +95,7 @@ def unsealed(plan: Plan, infra: Infra | None) -> Plan:
         if change.kind == "server" and isinstance(held, str) and DIGEST.fullmatch(held):
             text = texts.get(change.name)
             if text is None or digest(text) != held:
-                raise stale(f"server {change.name}", "its user_data has been changed in the definition since")
+                raise stale_plan(f"server {change.name}", "its user_data has been changed in the definition since")
             change = replace(change, wish={**(change.wish or {}), "spec": {**spec, "user_data": text}})
         changes.append(change)
     return replace(plan, changes=tuple(changes))

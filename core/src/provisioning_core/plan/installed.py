@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from ..clouds import Clouds
 from ..infra import load_infra
-from ..taskservs.expansion import create_tasks
-from ..taskservs.standing import Standing, standings
 from .drift import Drift
 from .model import Change, FieldChange, Plan
 from .planning import plan_infra
 from .services import KIND
+from .servicing import create_tasks
+from .standing import Standing, standings
 
 
 class Installed(NamedTuple):

@@ -5,7 +5,7 @@ As a task's param `expect`: {"plan": the plan's id} and
     {"id", "fields": [[path, before, after]]}   an update: each field is as it was, or as it is to be already
     {"id", "observed": {field: digest}}         a delete or start: this resource, as it was
     {…, "replaced": true}                       a delete, before its key is used again
-    {"folder": digest}                          a taskserv: the files that install it are those of the plan
+    {"folder": digest}                          a taskserv: the files that install it are the plan's (taskservs/wish)
 
 A task that was killed half-way meets what it has left behind itself, and has to go on: an update knows the fields that
 are done already, and a delete marks that it has begun, `<workspace>/.provisioning/begun/<digest of plan and key>`. So
@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConflictError
+from ..errors import stale_plan
 from ..provider import Provider, Resource
 from ..yamlfile import shown
 from .comparing import observation
@@ -52,21 +52,15 @@ def expect_folder(plan: Plan, change: Change) -> dict[str, Any] | None:
     return {"plan": plan.id, "folder": folder} if folder else None
 
 
-def check_folder(expect: Mapping[str, Any] | None, signature: str, shown_as: str, what: str) -> None:
-    """shown_as: a file that tells which folder. Raises ConflictError (`plan_stale`)."""
-    if expect is not None and expect.get("folder") != signature:
-        raise stale(what, f"its files, those beside {shown_as}, are not those of the plan any more")
-
-
 def check_create(expect: Mapping[str, Any], found: Resource | None, left: Sequence[FieldChange], what: str) -> None:
     """found: what has the key. left: how it is not as wished. Raises ConflictError (`plan_stale`)."""
     if expect.get("absent"):
         if found is not None and left:
-            raise stale(what, f"{found.id} has been made since, and is not as planned: {_words(left)}")
+            raise stale_plan(what, f"{found.id} has been made since, and is not as planned: {_words(left)}")
         return
     _check_id(expect, found, what)
     if left:
-        raise stale(what, f"it has been changed since: {_words(left)}")
+        raise stale_plan(what, f"it has been changed since: {_words(left)}")
 
 
 def check_update(expect: Mapping[str, Any], found: Resource | None, left: Sequence[FieldChange], what: str) -> None:
@@ -75,7 +69,7 @@ def check_update(expect: Mapping[str, Any], found: Resource | None, left: Sequen
     planned = {_plain(*field) for field in expect.get("fields", ())}
     unplanned = [each for each in left if _plain(each.path, each.before, each.after) not in planned]
     if unplanned:
-        raise stale(what, f"it has been changed since: {_words(unplanned)}")
+        raise stale_plan(what, f"it has been changed since: {_words(unplanned)}")
 
 
 def starts(expect: Mapping[str, Any] | None) -> bool:
@@ -90,13 +84,13 @@ def check_delete(expect: Mapping[str, Any], found: Resource | None, provider: Pr
     if found.id != expect["id"]:
         if expect.get("replaced") and provider.get(found.kind, expect["id"]) is None:
             return False  # it is gone, and what has its key now is for the next task to judge
-        raise stale(what, f"it is {found.id} now, planned was {expect['id']}")
+        raise stale_plan(what, f"it is {found.id} now, planned was {expect['id']}")
     before, now = expect.get("observed", {}), observation(found)
     # What has got into error meanwhile may go all the same; what has come out of it may not.
     names = {*before, *now} - ({"state"} - before.keys())
     changed = sorted(name for name in names if before.get(name) != now.get(name))
     if changed and not begun:
-        raise stale(what, f"it has been changed since: {', '.join(changed[:NAMED_MAX])}")
+        raise stale_plan(what, f"it has been changed since: {', '.join(changed[:NAMED_MAX])}")
     return True
 
 
@@ -127,20 +121,11 @@ class Begun:
         self._file.unlink(missing_ok=True)
 
 
-def stale(what: str, why: str) -> ConflictError:
-    """what: `server web-1`."""
-    return ConflictError(
-        f"{what}: {why}; the plan does not fit any more",
-        code="plan_stale",
-        hint="make a new plan: provisioning infra plan",
-    )
-
-
 def _check_id(expect: Mapping[str, Any], found: Resource | None, what: str) -> None:
     if found is None:
-        raise stale(what, f"{expect.get('id')} is gone")
+        raise stale_plan(what, f"{expect.get('id')} is gone")
     if found.id != expect.get("id"):
-        raise stale(what, f"it is {found.id} now, planned was {expect.get('id')}")
+        raise stale_plan(what, f"it is {found.id} now, planned was {expect.get('id')}")
 
 
 def _plain(path: Any, before: Any, after: Any) -> str:

@@ -9,10 +9,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import NotFoundError
+from ..errors import NotFoundError, stale_plan
 from ..library import find_operation
 from ..workspace import Workspace
-from .precondition import stale
 
 SIDECAR = ".toml"
 
@@ -45,4 +44,4 @@ def check_programs(workspace: Workspace, planned: Mapping[str, str] | None, task
     for name in sorted(used):
         if planned.get(name) != now.get(name):
             what = "changed" if name in planned and name in now else "added" if name in now else "taken away"
-            raise stale(f"operation {name}", f"the workspace's own one has been {what} since")
+            raise stale_plan(f"operation {name}", f"the workspace's own one has been {what} since")

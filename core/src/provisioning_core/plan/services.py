@@ -63,7 +63,7 @@ def _needs_of_manifests(clouds: Clouds, infra: Infra) -> dict[str, tuple[str, ..
     """By `<name>.<server>`, those of the same form that have to be there first, by the manifests' own needs."""
     if not any(True for _ in infra.all_taskservs()):
         return {}
-    from ..taskservs.expansion import create_tasks
+    from .servicing import create_tasks
 
     tasks = create_tasks(clouds.workspace, infra)
     names = {task["id"]: f"{task['params']['name']}.{task['params']['server']}" for task in tasks}

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..clouds import Found
 from ..errors import ProviderError, ProvisioningError, UsageError
 from ..extras import install_line
+from ..provider import Resource
+from ..providers.openssh import ssh_command
 from .deployed import Deployed
 from .health import ask, wait_healthy
 from .marker import Marker, digest, remove_marker, write_marker
@@ -36,10 +37,10 @@ class First:
 class Visit:
     """To one server, about one taskserv."""
 
-    def __init__(self, wish: Wish, found: Found, reveal: Reveal, tell: Callable[[str], None]) -> None:
-        self.wish, self.found = wish, found
+    def __init__(self, wish: Wish, server: Resource, reveal: Reveal, tell: Callable[[str], None]) -> None:
+        self.wish = wish
         self.manifest = wish.taskserv.manifest
-        self.attributes = found.resource.attributes
+        self.attributes = server.attributes
         self.ssh: Mapping[str, Any] = self.attributes["ssh"]
         self.params: dict[str, Any] = dict(wish.params)
         self._reveal = reveal
@@ -111,7 +112,6 @@ class Visit:
                 return deploy(self.ssh, server, verb, arguments, sudo=seen.sudo, temporary=temporary)
             if self.manifest.form == "shell":
                 return asyncio.run(self._run_script(server, verb, purge))
-            from ..cli.connecting import ssh_command
             from .scripts import run_here
 
             return run_here(server, ssh_command(self.ssh, ""), verb, self.params, purge=purge)

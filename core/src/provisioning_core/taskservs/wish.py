@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, stale_plan
 from ..params import Check, check_params, infra_name, matching, server_name
-from ..plan.precondition import check_folder
 from ..secrets.redaction import Redactor
 from ..secrets.reference import name_of
 from ..workspace import Workspace
@@ -55,7 +54,7 @@ def read_wish(workspace: Workspace, given: Mapping[str, Any], *, key: str | None
             hint="leave the key out, or submit to the orchestrator of this workspace",
         )
     taskserv = find_taskserv(workspace, infra, given["taskserv"])
-    check_folder(given.get("expect"), taskserv.signature, taskserv.shown_as, f"taskserv {name} on {server}")
+    _check_folder(given.get("expect"), taskserv.signature, taskserv.shown_as, f"taskserv {name} on {server}")
     manifest, params = taskserv.manifest, given.get("params") or {}
     if strict and (faults := manifest.faults(params, given.get("version"))):
         raise UsageError(
@@ -89,6 +88,12 @@ class Reveal:
     def hidden(self, text: str) -> str:
         """The text without what was revealed."""
         return Redactor(self._seen).text(text) if self._seen else text
+
+
+def _check_folder(expect: Mapping[str, Any] | None, signature: str, shown_as: str, what: str) -> None:
+    """shown_as: a file that tells which folder. Raises ConflictError (`plan_stale`)."""
+    if expect is not None and expect.get("folder") != signature:
+        raise stale_plan(what, f"its files, those beside {shown_as}, are not those of the plan any more")
 
 
 def _mapping(value: Any) -> str | None:

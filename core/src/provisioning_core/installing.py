@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..clouds import Clouds, Found
-from ..errors import ConflictError, NotFoundError, ProviderError
-from ..inventory import Entry, Inventory
-from ..secrets import resolve_param
-from ..workspace import Workspace
-from .deployed import Deployed
-from .marker import Marker
-from .visiting import Visit
-from .wish import KIND, Reveal, Wish, read_wish
+from .clouds import Clouds, Found
+from .errors import ConflictError, NotFoundError, ProviderError
+from .inventory import Entry, Inventory
+from .secrets import resolve_param
+from .taskservs.deployed import Deployed
+from .taskservs.marker import Marker
+from .taskservs.visiting import Visit
+from .taskservs.wish import KIND, Reveal, Wish, read_wish
+from .workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def install_one(
     began = time.monotonic()
     wish = read_wish(workspace, given, key=key)
     found = _server(workspace, wish)
-    visit = Visit(wish, found, Reveal(told.resolve), told.tell)
+    visit = Visit(wish, found.resource, Reveal(told.resolve), told.tell)
     with visit.hiding():
         visit.reveal()
         first = asyncio.run(visit.look())
@@ -93,7 +93,7 @@ def remove_one(workspace: Workspace, given: Mapping[str, Any], *, key: str | Non
         told.tell(f"{wish.server} is not there, and so nothing is on it")
         Inventory(workspace).forget(wish.key)
         return result | {"removed": False, "purged": False, "changed": 0}
-    visit = Visit(wish, found, Reveal(told.resolve), told.tell)
+    visit = Visit(wish, found.resource, Reveal(told.resolve), told.tell)
     first = asyncio.run(visit.look())
     deployed = Deployed()
     if first.marker is None:

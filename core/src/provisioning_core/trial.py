@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 from uuid import uuid4
 
-from ..errors import ConflictError, ProviderError, UsageError
-from ..provider import Resource, Wish
-from ..throwaway import throwaway
-from ..workspace import Workspace, load_workspace
-from ..yamlfile import read_yaml
-from .folders import Taskserv, find_taskserv
+from .errors import ConflictError, ProviderError, UsageError
 from .installing import Told, install_one, remove_one
-from .marker import remove_marker
-from .offers import look
-from .remote import connected
+from .provider import Resource, Wish
+from .taskservs.folders import Taskserv, find_taskserv
+from .taskservs.marker import remove_marker
+from .taskservs.offers import look
+from .taskservs.remote import connected
+from .throwaway import throwaway
+from .workspace import Workspace, load_workspace
+from .yamlfile import read_yaml
 
 PREFIX = "provisioning-trial-"
 INFRA, SERVER = "trial", "trial-1"
@@ -135,7 +135,7 @@ def bench(level: Level, taskservs: list[Taskserv], tell: Tell) -> Iterator[Bench
 
     Raises ConflictError (`unsupported_server`) where this machine cannot have a server of that level.
     """
-    from ..providers.local import LocalProvider
+    from .providers.local import LocalProvider
 
     with throwaway(PREFIX) as path:
         (path / "infra").mkdir()

@@ -12,16 +12,16 @@ from typing import Any, Literal
 
 from ..clouds import Clouds
 from ..errors import ProvisioningError
-from ..plan.model import FieldChange
-from ..plan.words import field_words
 from ..provider import Resource
 from ..secrets import resolve_param
-from . import apt
-from .health import wait_healthy
-from .marker import PARAMETERS, Marker
-from .offers import look
-from .remote import Remote, connected
-from .wish import KIND, Reveal, Wish, read_wish
+from ..taskservs import apt
+from ..taskservs.health import wait_healthy
+from ..taskservs.marker import PARAMETERS, Marker
+from ..taskservs.offers import look
+from ..taskservs.remote import Remote, connected
+from ..taskservs.wish import KIND, Reveal, Wish, read_wish
+from .model import FieldChange
+from .words import field_words
 
 AT_ONCE_MAX = 20
 Action = Literal["install", "change", "exists", "ill", "unknown"]

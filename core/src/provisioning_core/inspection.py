@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..clouds import Clouds
-from ..errors import ProvisioningError, UsageError
-from ..infra import Infra, load_infra
-from ..library import NAME, SUFFIXES, find_operation, library_root, list_operations
-from ..plan.acceptable import check_acceptable
-from ..schema import Checker, load_schema
-from ..taskservs import all_taskservs
-from ..workspace import WORKSPACE_FILE, Workspace, load_workspace
-from ..yamlfile import BYTES_MAX, DefinitionErrors, Problem, computed
+from .clouds import Clouds
+from .errors import ProvisioningError, UsageError
+from .infra import Infra, load_infra
+from .library import NAME, SUFFIXES, find_operation, library_root, list_operations
+from .plan.acceptable import check_acceptable
+from .schema import Checker, load_schema
+from .taskservs import all_taskservs
+from .workspace import WORKSPACE_FILE, Workspace, load_workspace
+from .yamlfile import BYTES_MAX, DefinitionErrors, Problem, computed
 
 
 @dataclass(frozen=True, slots=True)

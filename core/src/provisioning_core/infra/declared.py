@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ..infra.model import Infra, Taskserv
+from ..taskservs.folders import all_taskservs
+from ..taskservs.manifest import Manifest
+from ..taskservs.parameter import Fault
 from ..workspace import Workspace
 from ..yamlfile import DefinitionErrors, Problem, shown, suggestion
-from .folders import all_taskservs
-from .manifest import Manifest
-from .parameter import Fault
+from .model import Infra, Taskserv
 
 SHOWN_MAX = 10
 

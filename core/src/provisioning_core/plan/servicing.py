@@ -12,14 +12,14 @@ from typing import Any
 
 from ..errors import NotFoundError, UsageError
 from ..infra import Infra, load_infra
+from ..infra.declared import folders_on, look_up
 from ..infra.model import Taskserv
 from ..inventory import Inventory
 from ..operation import new_task
-from ..plan.tasks import task_id
+from ..taskservs.wish import KIND, key_of
 from ..workspace import Workspace
 from ..yamlfile import shown, suggestion
-from .declared import folders_on, look_up
-from .wish import KIND, key_of
+from .tasks import task_id
 
 Place = tuple[str, str]
 """The name of a taskserv, and a server."""
