@@ -62,7 +62,7 @@ def test_the_page_works_as_pasted(tmp_path: Path, shell: dict[str, str]) -> None
     assert "greeter passed" in out[2] and "greeter passed" in out[3]
     assert "+ hello on web-1  is not installed" in out[4]
     assert "ann\nbob" in out[4]
-    assert "~ hello on web-1  parameters" in out[5]
+    assert "~ hello on web-1  names: ann,bob" in out[5]
     assert re.search(r"hello +greeter +web-1 +installed +1 +1 +workspace", out[5])
 
 
