@@ -1,7 +1,9 @@
-"""Whether this machine can have machines."""
+"""Which clouds a test is about, and whether this machine can have machines."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,23 @@ from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Wish
 from provisioning_core.providers.local import LocalProvider, destroy
 from provisioning_core.providers.local.registry import Isolation
+
+
+@pytest.fixture(params=["upcloud", "aws", "hetzner"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    """Its name, for what holds of each alike. Skips where the extra `aws` is not installed."""
+    if request.param == "aws":
+        request.getfixturevalue("descriptions_read_once")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def descriptions_read_once() -> Iterator[None]:
+    """boto3 reads its description of EC2, megabytes of JSON, for every new session: here each process reads it once."""
+    session = pytest.importorskip("botocore.session", reason="the extra `aws` is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "create_loader", functools.cache(session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,30 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioning_core.doubles.aws import AwsDouble
-from provisioning_core.doubles.hetzner import HetznerDouble
-from provisioning_core.doubles.upcloud import UpCloudDouble
 from provisioning_core.errors import ProviderError
 from provisioning_core.plugins import provider_class
 from provisioning_core.provider import Wish
 
 from .doors import Door, program
+from .doubled import DOUBLES, log_in
 
-pytest.importorskip("botocore.session", reason="the extra `aws` is not installed")
 pytestmark = pytest.mark.slow
-DOUBLES: dict[str, Any] = {"upcloud": UpCloudDouble, "aws": AwsDouble, "hetzner": HetznerDouble}
-LOGINS = {
-    "UPCLOUD_TOKEN": "ucat_practice_only",
-    "HCLOUD_TOKEN": "practice-only",
-    "AWS_ACCESS_KEY_ID": "AKIDPRACTICEONLY",
-    "AWS_SECRET_ACCESS_KEY": "practice-only",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-
-@pytest.fixture(params=DOUBLES)
-def cloud(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -49,8 +33,7 @@ def door() -> Iterator[Door]:
 
 @pytest.fixture
 def double(cloud: str, tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in LOGINS.items():
-        monkeypatch.setenv(name, value)
+    log_in(monkeypatch, tmp_path)
     with DOUBLES[cloud](tmp_path / "double", pace_s=0.01) as double:
         door.behind(double)
         yield double

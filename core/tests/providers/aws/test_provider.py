@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provisioning_core.doubles.aws import AwsDouble
-from provisioning_core.errors import ProviderError, UsageError
+from provisioning_core.errors import ProviderError
 from provisioning_core.provider import Kind, Wish
 from provisioning_core.providers.aws import AwsProvider
 from provisioning_core.providers.aws.identity import token
@@ -45,11 +45,6 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         AwsProvider(tmp_path, {"region": "eu-central-1"}).normalize("server", bad)
     for word in ("'huge'", "'fsn1'", "eu-central-1a", "'debian-21'", "debian-12", "'x'"):
         assert word in refusal.value.message
-
-
-def test_the_address_of_another_machine_is_no_setting(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="loopback"):
-        AwsProvider(tmp_path, {"url": "https://ec2.example.com"})
 
 
 def test_the_region_of_the_settings_comes_before_that_of_the_environment(
@@ -96,40 +91,6 @@ def test_disks_grow_storages_are_added_and_nothing_shrinks_or_goes_away(double: 
     assert len(double.ledger.created("volume")) == 4
     assert provider.delete("server", id)
     assert double.ledger.existing("volume") == []
-
-
-def test_a_storage_of_its_own_grows(double: AwsDouble, tmp_path: Path) -> None:
-    provider = at_the_double(tmp_path)
-    id = provider.create(wish("storage", "backup", size_gb=10)).resource.id
-    assert provider.update(id, wish("storage", "backup", size_gb=20)).attributes["spec"]["size_gb"] == 20
-    with pytest.raises(ProviderError) as refusal:
-        provider.update(id, wish("storage", "backup", size_gb=10))
-    assert refusal.value.code == "needs_replacement"
-
-
-def test_a_server_is_in_its_network_and_the_network_stays_while_it_is(double: AwsDouble, tmp_path: Path) -> None:
-    provider = at_the_double(tmp_path)
-    with pytest.raises(ProviderError) as early:
-        provider.create(wish("server", "web-1", **SIZE, network="net"))
-    assert (early.value.code, early.value.retryable) == ("no_network", True)
-    net = provider.create(wish("network", "net", cidr="10.20.0.0/24")).resource
-    web = provider.create(wish("server", "web-1", **SIZE, network="net")).resource
-    assert web.attributes["spec"]["network"] == "net"
-    assert web.attributes["private_address"].startswith("10.20.0.")
-    with pytest.raises(ProviderError) as refusal:
-        provider.delete("network", net.id)
-    assert (refusal.value.code, refusal.value.retryable) == ("network_in_use", True)
-    assert provider.delete("server", web.id)
-    assert provider.delete("network", net.id)
-    assert {entry.kind for entry in double.ledger.existing()} == {"key_pair"}
-
-
-def test_a_stopped_server_that_gets_another_type_stays_stopped(double: AwsDouble, tmp_path: Path) -> None:
-    provider = at_the_double(tmp_path)
-    id = provider.create(wish("server", "web-1", **SIZE)).resource.id
-    provider.power(id, "stop")
-    changed = provider.update(id, wish("server", "web-1", plan="t3.small"))
-    assert (changed.state, changed.attributes["plan"]) == ("stopped", "t3.small")
 
 
 def test_the_own_network_and_ssh_are_let_in_and_not_shown_as_rules(double: AwsDouble, tmp_path: Path) -> None:

@@ -11,27 +11,16 @@ from typing import Any
 
 import pytest
 
-from provisioning_core.doubles.aws import AwsDouble
-from provisioning_core.doubles.hetzner import HetznerDouble
-from provisioning_core.doubles.upcloud import UpCloudDouble
 from provisioning_core.errors import ProviderError
 from provisioning_core.plugins import provider_class
 from provisioning_core.provider import Wish
 
-pytest.importorskip("botocore.session", reason="the extra `aws` is not installed")
-DOUBLES: dict[str, Any] = {"upcloud": UpCloudDouble, "aws": AwsDouble, "hetzner": HetznerDouble}
-
-
-@pytest.fixture(params=DOUBLES)
-def cloud(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+from ..doubled import DOUBLES, log_in
 
 
 @pytest.fixture
 def double(cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("UPCLOUD_TOKEN", "HCLOUD_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "ucat_practice_only")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    log_in(monkeypatch, tmp_path)
     with DOUBLES[cloud](tmp_path / "double", pace_s=0.01) as double:
         yield double
 

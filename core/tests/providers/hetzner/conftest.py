@@ -7,11 +7,13 @@ import pytest
 
 from provisioning_core.doubles.hetzner import HetznerDouble
 
+from ..doubled import log_in
+
 
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HetznerDouble]:
     """A double that this process and its children find."""
-    monkeypatch.setenv("HCLOUD_TOKEN", "a-token-of-the-tests")
+    log_in(monkeypatch, tmp_path)
     with HetznerDouble(tmp_path / "double", pace_s=0.02) as running:
         monkeypatch.setenv("HETZNER_DOUBLE", running.url)
         yield running

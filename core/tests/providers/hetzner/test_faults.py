@@ -12,12 +12,12 @@ import pytest
 
 from provisioning_core.doubles.hetzner import HetznerDouble
 from provisioning_core.errors import ProviderError
-from provisioning_core.provider import Kind, Resource, Wish
+from provisioning_core.provider import Kind, Wish
 from provisioning_core.providers.hetzner import HetznerProvider
 
+from ..doubled import ATTEMPTS_MAX, made_in_the_end
 from .doubled_hetzner import provider as at_the_double
 
-ATTEMPTS_MAX = 6
 WHOLE: dict[str, Any] = {
     "plan": "1cpu-1gb",
     "firewall": [{"protocol": "tcp", "ports": [80, 80]}],
@@ -28,17 +28,6 @@ IN_ORDER = ("ssh_key", "server", "firewall", "volume")
 
 def wish(kind: Kind = "server", name: str = "web-1", **spec: Any) -> Wish:
     return Wish(kind, f"ws/wuji/{kind}/{name}", str(uuid.uuid4()), "wuji", name, spec or WHOLE)
-
-
-def made_in_the_end(provider: HetznerProvider, wanted: Wish) -> Resource:
-    """As the engine does it: the same wish again, as long as the refusal says that this may help."""
-    for _ in range(ATTEMPTS_MAX):
-        try:
-            return provider.create(wanted).resource
-        except ProviderError as error:
-            if not error.retryable:
-                raise
-    raise AssertionError("it was never made")
 
 
 @pytest.mark.slow
@@ -83,36 +72,6 @@ def test_faults_of_other_requests_are_survived(double: HetznerDouble, tmp_path: 
                 provider.delete("server", made.id)
     left = {entry.kind for entry in double.ledger.existing()}
     assert left == {"ssh_key"}
-
-
-def test_a_server_that_is_stuck_is_said_and_found_again(double: HetznerDouble, tmp_path: Path) -> None:
-    double.faults.change({"next": {"create": ["none", "stuck"]}})
-    provider = at_the_double(tmp_path, deadline_s=0.5)
-    announced: list[str] = []
-    with pytest.raises(ProviderError) as refusal:
-        provider.create(wish(), announce=lambda resource: announced.append(resource.id))
-    assert (refusal.value.code, refusal.value.retryable) == ("stuck", True)
-    found = provider.find("server", key=wish().key)
-    assert found is not None
-    assert (found.id, found.state) == (announced[0], "creating")
-
-
-@pytest.mark.parametrize(
-    ("change", "code", "retryable"),
-    [
-        ({"quota": 0}, "quota_exceeded", False),
-        ({"next": {"create": ["none", "stock"]}}, "out_of_stock", True),
-    ],
-)
-def test_what_the_cloud_refuses_is_said_in_our_words(
-    double: HetznerDouble, tmp_path: Path, change: dict[str, Any], code: str, retryable: bool
-) -> None:
-    double.faults.change(change)
-    with pytest.raises(ProviderError) as refusal:
-        at_the_double(tmp_path).create(wish())
-    assert (refusal.value.code, refusal.value.retryable) == (code, retryable)
-    assert refusal.value.hint
-    assert double.ledger.created("server") == []
 
 
 def test_a_wrong_token_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,11 +51,6 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         assert word in refusal.value.message
 
 
-def test_the_address_of_another_machine_is_no_setting(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="loopback"):
-        HetznerProvider(tmp_path, {"url": "https://api.example.com/v1"})
-
-
 def test_an_unknown_setting_is_named_with_what_is_meant(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="zone"):
         HetznerProvider(tmp_path, {"zon": "hel1"})
@@ -79,39 +74,6 @@ def test_storages_are_added_and_grow_and_never_shrink_or_go_away(double: Hetzner
     assert len(double.ledger.existing("volume")) == 2
     assert provider.delete("server", id)
     assert double.ledger.existing("volume") == []
-
-
-def test_a_storage_of_its_own_grows(double: HetznerDouble, tmp_path: Path) -> None:
-    provider = at_the_double(tmp_path)
-    id = provider.create(wish("storage", "backup", size_gb=10)).resource.id
-    assert provider.update(id, wish("storage", "backup", size_gb=20)).attributes["spec"]["size_gb"] == 20
-    with pytest.raises(ProviderError) as refusal:
-        provider.update(id, wish("storage", "backup", size_gb=10))
-    assert refusal.value.code == "needs_replacement"
-
-
-def test_a_server_is_in_its_network_and_the_network_stays_while_it_is(double: HetznerDouble, tmp_path: Path) -> None:
-    provider = at_the_double(tmp_path)
-    with pytest.raises(ProviderError) as early:
-        provider.create(wish("server", "web-1", **SIZE, network="net"))
-    assert (early.value.code, early.value.retryable) == ("no_network", True)
-    net = provider.create(wish("network", "net", cidr="10.20.0.0/28")).resource
-    web = provider.create(wish("server", "web-1", **SIZE, network="net")).resource
-    assert web.attributes["spec"]["network"] == "net"
-    assert web.attributes["private_address"].startswith("10.20.0.")
-    with pytest.raises(ProviderError) as refusal:
-        provider.delete("network", net.id)
-    assert (refusal.value.code, refusal.value.retryable) == ("network_in_use", True)
-    assert provider.delete("server", web.id)
-    assert provider.delete("network", net.id)
-
-
-def test_a_stopped_server_that_gets_another_plan_stays_stopped(double: HetznerDouble, tmp_path: Path) -> None:
-    provider = at_the_double(tmp_path)
-    id = provider.create(wish("server", "web-1", **SIZE)).resource.id
-    provider.power(id, "stop")
-    changed = provider.update(id, wish("server", "web-1", plan="cx33"))
-    assert (changed.state, changed.attributes["plan"]) == ("stopped", "cx33")
 
 
 def test_ssh_is_let_in_beside_the_rules_and_not_shown_as_one_of_them(double: HetznerDouble, tmp_path: Path) -> None:

@@ -241,23 +241,6 @@ def test_a_firewall_that_a_killed_create_has_left_without_rules_gets_them(
     assert again.resource.attributes["spec"]["firewall"] == [{"protocol": "tcp", "ports": [80, 80]}]
 
 
-def test_a_network_that_is_in_use_says_so_and_a_missing_one_too(
-    double: UpCloudDouble, provider: UpCloudProvider
-) -> None:
-    with pytest.raises(ProviderError) as raised:
-        provider.create(wish(network="net"))
-    assert raised.value.code == "no_network"
-    network = provider.create(wish("network", "net", cidr="10.5.0.0/24")).resource
-    server = provider.create(wish(network="net")).resource
-    assert server.attributes["spec"]["network"] == "net"
-    assert server.attributes["private_address"].startswith("10.5.0.")
-    with pytest.raises(ProviderError) as raised:
-        provider.delete("network", network.id)
-    assert (raised.value.code, raised.value.retryable) == ("network_in_use", True)
-    assert provider.delete("server", server.id)
-    assert provider.delete("network", network.id)
-
-
 # --- whose it is ------------------------------------------------------------------------------------------------------
 
 
