@@ -39,6 +39,27 @@ def test_it_passes_its_trial(image_box: Box, name: str) -> None:
     run_trial(image_box, find_taskserv(image_box.workspace, None, name))
 
 
+@pytest.mark.parametrize("purge", [False, True])
+@pytest.mark.parametrize(
+    ("name", "wish", "asked"),
+    [
+        ("redis", {"port": 6391, "maxmemory": "64mb"}, "redis-cli -p 6391 config get maxmemory | tail -n 1"),
+        ("nginx", {"port": 8083, "index": "again\n"}, "curl -s http://127.0.0.1:8083/"),
+    ],
+)
+def test_what_was_removed_and_is_installed_again_runs_with_its_configuration(
+    image_box: Box, name: str, wish: dict[str, Any], asked: str, purge: bool
+) -> None:
+    """A package starts its service by itself, before our configuration is there: with none of our settings."""
+    image_box.add_builtin(name)
+    image_box.install(name, wish)
+    before = image_box.says(asked)
+    image_box.remove(name, purge=purge)
+    assert image_box.install(name, wish)["outcome"] == "installed"
+    assert image_box.says(asked) == before
+    image_box.remove(name, purge=True)
+
+
 def test_two_taskservs_at_once_wait_for_each_others_packages(image_box: Box, tmp_path: Path) -> None:
     for name in ("nginx", "node-exporter"):
         image_box.add_builtin(name)

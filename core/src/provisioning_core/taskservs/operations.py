@@ -128,13 +128,16 @@ def service(
 
     reads: files and directories. It is restarted (reload: reloaded) where they are not what it was last started with.
     That is told by a digest, written down after the restart: so a kill between the two leads to a restart too, which an
-    event `the file has changed` would not. By systemd where that runs, else by its init script.
+    event `the file has changed` would not. Files put there after that restart lead to one as well, also with the old
+    digest: while they were away, a package may have started the service. By systemd where that runs, else by its init
+    script.
     """
     systemd = "systemd" in this_server().offers
     stamp, now = f"{_STAMPS}/{name}.reads", _digest_script(reads)
     alive = f"systemctl is-active --quiet {name}" if systemd else f"service {name} status >/dev/null 2>&1"
     on = f"systemctl is-enabled --quiet {name} 2>/dev/null" if systemd and enabled else "true"
-    said = lines(f"{{ {alive}; }} && echo runs; {on} && echo on; {now} | cmp -s - {stamp} && echo same; exit 0")
+    same = f"{now} | cmp -s - {stamp} && {_not_since_script(reads, stamp)}"
+    said = lines(f"{{ {alive}; }} && echo runs; {on} && echo on; {same} && echo same; exit 0")
 
     def call(verb: str) -> str:
         return f"systemctl {verb} {name}" if systemd else f"service {name} {verb} </dev/null"
@@ -160,6 +163,14 @@ def _digest_script(reads: Sequence[str]) -> str:
         return "echo nothing"
     quoted = " ".join(map(shlex.quote, reads))
     return f"find -L {quoted} -type f -exec sha256sum {{}} + 2>/dev/null | sort | sha256sum"
+
+
+def _not_since_script(reads: Sequence[str], stamp: str) -> str:
+    """Good where no file that is read was made, written or moved there after the stamp."""
+    if not reads:
+        return "true"
+    quoted = " ".join(map(shlex.quote, reads))
+    return f'[ -z "$(find -L {quoted} -type f -cnewer {stamp} 2>/dev/null | head -n 1)" ]'
 
 
 def this_server() -> Server:
