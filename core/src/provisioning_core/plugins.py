@@ -27,8 +27,8 @@ from .yamlfile import shown, suggestion
 
 GROUP = "provisioning.providers"
 DIRECTORY = "providers"
-_OTHER_PREFIXES = ("HCLOUD_",)
-"""By which the variables of a cloud go that are not called after it."""
+_OTHER_PREFIXES = ("HCLOUD_", "PROVISIONING_LOCAL_")
+"""By which the variables of a provider go that do not begin with its name."""
 
 
 @dataclass(frozen=True, slots=True)

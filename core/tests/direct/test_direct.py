@@ -108,11 +108,12 @@ def test_an_attempt_gets_the_contracts_environment_and_an_empty_directory(
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
     monkeypatch.setenv("LC_TIME", "C")
     monkeypatch.setenv("HCLOUD_TOKEN", "of an installed provider")
+    monkeypatch.setenv("PROVISIONING_LOCAL_ISOLATION", "process")
     stage.add("look", '#!/bin/sh\nls -A > "$PROVISIONING_WORKSPACE/seen"\nenv >> "$PROVISIONING_WORKSPACE/seen"\n')
     assert stage.run({"id": "a", "operation": "look"}).status == "succeeded"
     names = {line.partition("=")[0] for line in (stage.path / "seen").read_text().splitlines()}
     assert {f"PROVISIONING_{name}" for name in ("RESULT", "EVENTS", "LEAVE", "WORKSPACE")} <= names
-    assert {"PATH", "LC_TIME", "HCLOUD_TOKEN"} <= names
+    assert {"PATH", "LC_TIME", "HCLOUD_TOKEN", "PROVISIONING_LOCAL_ISOLATION"} <= names
     assert names <= {
         "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_",
         *passed_variables(),

@@ -46,6 +46,15 @@ def provider(workspace: Path) -> LocalProvider:
     return LocalProvider(workspace)
 
 
+def test_the_environment_says_the_level_before_the_settings_do(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for every setting; seen by what is refused, for that needs no machine."""
+    monkeypatch.setenv("PROVISIONING_LOCAL_ISOLATION", "jail")
+    with pytest.raises(ProviderError, match="jail"):
+        LocalProvider(workspace, {"isolation": "namespace"})
+
+
 def room_of(workspace: Path) -> Identity:
     room = door.room_of(Registry(workspace))
     assert room is not None

@@ -36,7 +36,8 @@ class LocalProvider:
     isolation: "namespace" (Linux: own hostname, processes, file system, network), "image" (these, and packages, users
     and services as on any server), "vm" (qemu, see `vmhost`), "process" (a plain process with a directory of its own),
     or None: "image" where a server's spec has an `image`, else "namespace" or "process", what this host allows;
-    `PROVISIONING_LOCAL_ISOLATION` says the same. What is shared with the host is in the attribute `shared_with_host`.
+    `PROVISIONING_LOCAL_ISOLATION` says the same, and counts before the settings. What is shared with the host is in the
+    attribute `shared_with_host`.
     """
 
     name = "local"
@@ -46,7 +47,7 @@ class LocalProvider:
         self, workspace: Path, settings: Mapping[str, Any] = {}, *, isolation: Isolation | None = None
     ) -> None:
         self.workspace = Path(workspace)
-        wanted = isolation or settings.get("isolation") or os.environ.get("PROVISIONING_LOCAL_ISOLATION") or None
+        wanted = isolation or os.environ.get("PROVISIONING_LOCAL_ISOLATION") or settings.get("isolation") or None
         if wanted not in (*_LEVELS, None):
             raise ProviderError(
                 f"cannot separate machines by the isolation {shown(wanted)}.{suggestion(wanted, _LEVELS)}".rstrip("."),
