@@ -1,4 +1,4 @@
-"""docs/definitions.md: every example does what the page says."""
+"""docs/definitions.md and secrets.md: every example does what the page says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from provisioning_core.schema import load_schema
 from provisioning_core.workspace import load_workspace
 from provisioning_core.yamlfile import DefinitionErrors
 
-PAGE = (Path(__file__).parents[3] / "docs" / "definitions.md").read_text("utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "definitions.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 YAML = [text for language, text in BLOCKS if language == "yaml" and not text.startswith("#")]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGmvO0WfKtIkzHnUuJYcX1uYvxTJxVwWlYF5BqJrU0aa team\n"
@@ -27,6 +28,16 @@ def test_each_definition_is_good(workspace: Any, text: str) -> None:
     (workspace.path / "files" / "cloud-init.yaml").write_text("#cloud-config\n")
     workspace.define("x", text)
     assert load_infra(load_workspace(workspace.path), "x", manifests=True).servers
+
+
+def test_the_definition_with_a_secret_is_good(workspace: Any) -> None:
+    page = (DOCS / "secrets.md").read_text("utf-8")
+    (text,) = (
+        text for text in re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if "servers:" in text
+    )
+    workspace.define("x", text)
+    infra = load_infra(load_workspace(workspace.path), "x", manifests=True)
+    assert infra.taskservs[0].params == {"users": {"shop": "secret://shop/db-password"}}
 
 
 def test_templates_mean_what_the_page_says(workspace: Any) -> None:
