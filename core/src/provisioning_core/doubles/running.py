@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from .faults import Faults
 from .http import Server
 from .ledger import Ledger
 
@@ -16,11 +18,18 @@ class Behind(Protocol):
 
 
 class Running:
-    """Its subclass makes `ledger`, `server` and `behind`; used as a context it answers within the block."""
+    """Its subclass makes `server` and `behind`; used as a context it answers within the block.
 
-    ledger: Ledger
+    directory: of its ledger. Raises ConflictError where another double uses it.
+    """
+
     server: Server
     behind: Behind
+
+    def __init__(self, directory: Path, faults: Faults | None) -> None:
+        self.ledger = Ledger(directory)
+        self.ledger.hold()
+        self.faults = faults or Faults()
 
     def start(self) -> None:
         self.server.start()

@@ -33,7 +33,6 @@ from ..admin import admin_routes
 from ..backing import Backed, Backing
 from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
-from ..ledger import Ledger
 from ..mishap import befall
 from ..running import Running
 from .account import Account, Params
@@ -72,11 +71,9 @@ class AwsDouble(Running):
         backed: Backed = "none",
         pace_s: float = 0.05,
     ) -> None:
-        self.ledger = Ledger(directory)
-        self.ledger.hold()
+        super().__init__(directory, faults)
         for gone in self.ledger.existing():  # with the memory of an earlier double
             self.ledger.delete(gone.kind, gone.id)
-        self.faults = faults or Faults()
         self._token = token
         self._pace_s = pace_s
         self.behind = self._backing = Backing(Path(directory), backed)

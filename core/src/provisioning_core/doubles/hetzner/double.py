@@ -25,7 +25,6 @@ from ..admin import admin_routes
 from ..backing import Backed, Backing
 from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
-from ..ledger import Ledger
 from ..mishap import befall
 from ..running import Running
 from . import firewall, key, network, server, volume
@@ -80,9 +79,7 @@ class HetznerDouble(Running):
         backed: Backed = "none",
         pace_s: float = 0.05,
     ) -> None:
-        self.ledger = Ledger(directory)
-        self.ledger.hold()
-        self.faults = faults or Faults()
+        super().__init__(directory, faults)
         self.behind = backing = Backing(Path(directory), backed)
         self._world = World(self.ledger, pace_s, backing)
         self._token = token

@@ -31,7 +31,6 @@ from typing import Literal
 from ..admin import admin_routes
 from ..faults import Fault, Faults
 from ..http import Answer, Request, Route, Server
-from ..ledger import Ledger
 from ..mishap import befall
 from ..running import Running
 from . import catalogue
@@ -66,9 +65,7 @@ class UpCloudDouble(Running):
         pace_s: float = 0.05,
     ) -> None:
         self.directory = Path(directory)
-        self.ledger = Ledger(self.directory)
-        self.ledger.hold()
-        self.faults = faults or Faults()
+        super().__init__(self.directory, faults)
         self._token = token
         self._account = Account(self.ledger, self.faults, pace_s)
         machines = LocalMachines(self.directory, self._account) if backed == "local" else NoMachines()
